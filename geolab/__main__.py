@@ -1,0 +1,5 @@
+"""`python -m geolab` is the command `geolab`."""
+
+from geolab.cli import main
+
+raise SystemExit(main())

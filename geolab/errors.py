@@ -1,0 +1,95 @@
+"""Every error a user of geolab can meet.
+
+An error keeps its facts as attributes; its message says what was found, what was
+expected and what to do next, in one line. The command line prints that line and exits 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GeolabError(Exception):
+    """The parent of all errors that geolab raises on purpose; the message is one line."""
+
+
+def one_line(text: object, limit: int = 300) -> str:
+    """The text on one printable line: hostile names and library messages may hold anything."""
+    flat = "".join(c if c.isprintable() else " " for c in str(text))
+    flat = " ".join(flat.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(known[:12])}{', …' if len(known) > 12 else ''}" if known else "none is known"
+
+
+# ---------------------------------------------------------------- settings
+
+
+class SettingsError(GeolabError):
+    """A setting that is unknown or has an impossible value."""
+
+    def __init__(self, where: str, key: str, *, found: object, expected: str):
+        self.where, self.key, self.found, self.expected = where, key, found, expected
+        super().__init__(one_line(f"{where}: {key} is {found!r}; expected {expected}"))
+
+
+# ---------------------------------------------------------------- files and rasters
+
+
+class FileRejected(GeolabError):
+    """One file that can't be used; the rest of the work goes on."""
+
+    def __init__(self, href: str, reason: str):
+        self.href, self.reason = href, one_line(reason)
+        super().__init__(one_line(f"{href}: {reason}"))
+
+
+class NotFound(GeolabError):
+    """A file, item, notebook, run or model that does not exist."""
+
+    def __init__(self, kind: str, name: str, *, known: Iterable[str] = (), remedy: str = ""):
+        self.kind, self.name = kind, name
+        known = list(known)
+        hint = _did_you_mean(name, known) if known else ""
+        super().__init__(one_line(f"no {kind} '{name}'" + "".join(f"; {t}" for t in (hint, remedy) if t)))
+
+
+class GridMismatch(GeolabError):
+    """Two rasters that do not share CRS, transform and shape."""
+
+    def __init__(self, before: str, after: str, *, what: str, found: object = "", expected: object = ""):
+        self.before, self.after, self.what = before, after, what
+        self.found, self.expected = found, expected
+        facts = f" ({found}, expected {expected})" if found != "" or expected != "" else ""
+        super().__init__(
+            one_line(
+                f"{after} has another {what} than {before}{facts}; align it first: "
+                f"geolab.raster.align({after!r}, like={before!r}, out=...)"
+            )
+        )
+
+
+class BadInput(GeolabError):
+    """A value, parameter or data set that was understood but can't be used."""
+
+    def __init__(self, what: str, *, found: object, expected: str, remedy: str = ""):
+        self.what, self.found, self.expected, self.remedy = what, found, expected, remedy
+        super().__init__(
+            one_line(f"{what}: found {found}, expected {expected}" + (f"; {remedy}" if remedy else ""))
+        )
+
+
+class MissingExtra(GeolabError):
+    """An optional part that is not installed."""
+
+    def __init__(self, what: str, *, extra: str, cause: str = ""):
+        self.what, self.extra, self.cause = what, extra, cause
+        why = f" ({cause})" if cause else ""
+        super().__init__(one_line(f"{what} is not available{why}: pip install 'geolab[{extra}]'"))

@@ -1,0 +1,230 @@
+"""Bytes by URI: read, write atomically, list, hash.
+
+A URI is a local path, `file://...`, `s3://...` or anything fsspec knows. Objects that geolab
+keeps lie under `Settings.data` by the SHA-256 of their content, so that storing the same bytes
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from geolab.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+CHUNK_BYTES = 1 << 20
+LONGEST_SHARE = timedelta(days=7)
+
+_UMASK = os.umask(0o022)  # it can only be read by setting it, which is not thread-safe: once, at import
+os.umask(_UMASK)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file in a listing."""
+
+    uri: str
+    size_bytes: int
+
+
+def local_path(uri: str | os.PathLike[str]) -> Path | None:
+    """The absolute local path of a path or file:// URI; None for remote URIs."""
+    text = os.fspath(uri)
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return Path(url2pathname(unquote(parts.path))) if "%" in parts.path else Path(parts.path)
+    if "://" in text:
+        return None
+    return Path(text).absolute()
+
+
+def as_uri(uri: str | os.PathLike[str]) -> str:
+    """The URI of a path; a URI comes back as it is."""
+    path = local_path(uri)
+    return path.as_uri() if path is not None else os.fspath(uri)
+
+
+def vsi_path(uri: str | os.PathLike[str]) -> str:
+    """The name by which GDAL opens a URI: a plain path, /vsis3/... or /vsicurl/..."""
+    path = local_path(uri)
+    if path is not None:
+        return str(path)
+    text = os.fspath(uri)
+    scheme, rest = text.split("://", 1)
+    if scheme == "s3":
+        return f"/vsis3/{rest}"
+    if scheme in ("http", "https"):
+        return f"/vsicurl/{text}"
+    raise BadInput("URI", found=text, expected="a path or a file://, s3://, http:// or https:// URI")
+
+
+def _filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
+    import fsspec  # loads on first use: most work is on local files
+
+    try:
+        filesystem, path = fsspec.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise BadInput("URI", found=uri, expected="a scheme that fsspec knows", remedy=str(error)) from error
+    return filesystem, path
+
+
+@contextmanager
+def open_read(uri: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary stream of the object. Raises NotFound."""
+    path = local_path(uri)
+    try:
+        if path is not None:
+            with path.open("rb") as stream:
+                yield stream
+        else:
+            filesystem, name = _filesystem(os.fspath(uri))
+            with filesystem.open(name, "rb") as stream:
+                yield stream
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound("file", os.fspath(uri)) from error
+
+
+def read_bytes(uri: str | os.PathLike[str]) -> bytes:
+    """The whole object. Raises NotFound."""
+    with open_read(uri) as stream:
+        return stream.read()
+
+
+def exists(uri: str | os.PathLike[str]) -> bool:
+    """Whether a file (not a folder) is there."""
+    path = local_path(uri)
+    if path is not None:
+        return path.is_file()
+    filesystem, name = _filesystem(os.fspath(uri))
+    return bool(filesystem.isfile(name))
+
+
+@contextmanager
+def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
+    """A temporary path beside `target` that becomes it, whole and synced, if the block succeeds."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix or target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_UMASK)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
+    """Write an object whole or not at all."""
+    path = local_path(uri)
+    if path is None:
+        filesystem, name = _filesystem(os.fspath(uri))
+        filesystem.pipe_file(name, data)
+        return
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def put_file(source: str | os.PathLike[str], uri: str) -> None:
+    """Copy a local file to a URI, whole or not at all."""
+    path = local_path(uri)
+    if path is None:
+        filesystem, name = _filesystem(uri)
+        filesystem.put_file(os.fspath(source), name)
+        return
+    with atomic_path(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def sha256(uri: str | os.PathLike[str]) -> str:
+    """The SHA-256 of an object's bytes, 64 hex digits. Raises NotFound."""
+    digest = hashlib.sha256()
+    with open_read(uri) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def object_uri(data: str, digest: str, name: str) -> str:
+    """Where the object with this SHA-256 lies below `data`: data/ab/<digest>/<name>.
+
+    name: chosen by geolab (never by a user): 'data.tif', 'thumbnail.webp', ...
+    """
+    return f"{data.rstrip('/')}/{digest[:2]}/{digest}/{name}"
+
+
+def put_object(source: str | os.PathLike[str], *, data: str, digest: str, name: str) -> str:
+    """The URI of a local file kept under its hash; bytes already there are left as they are."""
+    uri = object_uri(data, digest, name)
+    if not exists(uri):
+        put_file(source, uri)
+    return uri
+
+
+def iter_files(uri: str | os.PathLike[str]) -> Iterator[Entry]:
+    """Every file at or below a folder or URI, or that matches a glob, in name order.
+
+    Hidden files (a name that begins with a dot) are left out. Raises NotFound if nothing is there.
+    """
+    text = os.fspath(uri)
+    path = local_path(text)
+    if path is not None and path.is_file():
+        yield Entry(path.as_uri(), path.stat().st_size)
+    elif path is not None and path.is_dir():
+        yield from _walk(path)
+    else:
+        yield from _glob(text)
+
+
+def _walk(folder: Path) -> Iterator[Entry]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(files):
+            path = Path(root, name)
+            if not name.startswith(".") and path.is_file():
+                yield Entry(path.absolute().as_uri(), path.stat().st_size)
+
+
+def _glob(pattern: str) -> Iterator[Entry]:
+    filesystem, path = _filesystem(pattern)
+    if any(c in pattern for c in "*?["):
+        found = filesystem.glob(path, detail=True)
+    else:
+        found = filesystem.find(path, detail=True)
+    files = {name: info for name, info in dict(found).items() if info["type"] == "file"}
+    if not files:
+        raise NotFound("file or folder", pattern)
+    for name in sorted(files):
+        if not name.rsplit("/", 1)[-1].startswith("."):
+            uri = filesystem.unstrip_protocol(name)
+            yield Entry(as_uri(uri), int(files[name].get("size") or 0))
+
+
+def share_link(uri: str, *, expires: timedelta) -> str:
+    """A link to a remote object that works without login until it expires, at most 7 days.
+
+    Raises BadInput for a longer time (S3 would sign it and then refuse it) or a local object.
+    """
+    if not timedelta(0) < expires <= LONGEST_SHARE:
+        raise BadInput(
+            "share link", found=f"an expiry of {expires}", expected="more than 0 and at most 7 days"
+        )
+    if local_path(uri) is not None:
+        raise BadInput("share link", found=uri, expected="an object in a bucket (s3://...)")
+    filesystem, name = _filesystem(uri)
+    return str(filesystem.sign(name, expiration=int(expires.total_seconds())))

@@ -1,0 +1,55 @@
+"""Fixtures that every test may use: an empty workspace, the real sample data, no network."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from geolab import settings
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse connections that leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(sock: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and not _is_loopback(str(address[0])):
+            raise PermissionError(f"a test tried to reach {address[0]}: tests use loopback only")
+        connect(sock, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    """An empty workspace, also in the environment of processes that the test starts."""
+    home = tmp_path / "workspace"
+    for name in [n for n in os.environ if n.startswith("GEOLAB_") and n != "GEOLAB_TEST_DATA"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GEOLAB_HOME", str(home))
+    return settings.load()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real sample data; skips aloud where it is absent."""
+    folder = Path(os.environ.get("GEOLAB_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set GEOLAB_TEST_DATA to its folder")
+    return folder
