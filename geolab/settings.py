@@ -55,15 +55,14 @@ def load(home: str | Path | None = None, environ: Mapping[str, str] | None = Non
     env = os.environ if environ is None else environ
     folder = Path(home or env.get("GEOLAB_HOME") or "workspace").expanduser().absolute()
     values = _from_toml(folder / "geolab.toml") | _from_environ(env)
-    settings = Settings(home=folder, **values)
     defaults = {
         "catalog_url": f"sqlite:///{folder / 'catalog.db'}",
         "ledger_url": f"sqlite:///{folder / 'ledger.db'}",
         "tracking_uri": f"sqlite:///{folder / 'mlflow.db'}",
         "data": (folder / "data").as_uri(),
     }
-    filled = {name: getattr(settings, name) or default for name, default in defaults.items()}
-    return Settings(**{f.name: getattr(settings, f.name) for f in fields(Settings)} | filled)
+    values |= {name: value for name, value in defaults.items() if not values.get(name)}
+    return Settings(home=folder, **values)
 
 
 _KINDS = {f.name: f.type for f in fields(Settings) if f.name != "home"}

@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from geolab.errors import BadInput, NotFound
 
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 LONGEST_SHARE = timedelta(days=7)
+
+# Links signed the old way (version 2) are refused by newer S3 servers.
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"signature_version": "s3v4"}}}
 
 _UMASK = os.umask(0o022)  # it can only be read by setting it, which is not thread-safe: once, at import
 os.umask(_UMASK)
@@ -45,7 +47,7 @@ def local_path(uri: str | os.PathLike[str]) -> Path | None:
     text = os.fspath(uri)
     parts = urlsplit(text)
     if parts.scheme == "file":
-        return Path(url2pathname(unquote(parts.path))) if "%" in parts.path else Path(parts.path)
+        return Path(unquote(parts.path))
     if "://" in text:
         return None
     return Path(text).absolute()
@@ -75,7 +77,7 @@ def _filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
     import fsspec  # loads on first use: most work is on local files
 
     try:
-        filesystem, path = fsspec.url_to_fs(uri)
+        filesystem, path = fsspec.url_to_fs(uri, **_OPTIONS.get(urlsplit(uri).scheme, {}))
     except (ValueError, ImportError) as error:
         raise BadInput("URI", found=uri, expected="a scheme that fsspec knows", remedy=str(error)) from error
     return filesystem, path
@@ -92,7 +94,7 @@ def open_read(uri: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         else:
             filesystem, name = _filesystem(os.fspath(uri))
             with filesystem.open(name, "rb") as stream:
-                yield stream
+                yield cast(IO[bytes], stream)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFound("file", os.fspath(uri)) from error
 
@@ -188,7 +190,7 @@ def iter_files(uri: str | os.PathLike[str]) -> Iterator[Entry]:
     elif path is not None and path.is_dir():
         yield from _walk(path)
     else:
-        yield from _glob(text)
+        yield from _glob(text if path is None else str(path))
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
@@ -202,17 +204,15 @@ def _walk(folder: Path) -> Iterator[Entry]:
 
 def _glob(pattern: str) -> Iterator[Entry]:
     filesystem, path = _filesystem(pattern)
-    if any(c in pattern for c in "*?["):
-        found = filesystem.glob(path, detail=True)
-    else:
-        found = filesystem.find(path, detail=True)
-    files = {name: info for name, info in dict(found).items() if info["type"] == "file"}
+    listing = filesystem.glob if any(c in pattern for c in "*?[") else filesystem.find
+    found = cast(dict[str, dict[str, Any]], listing(path, detail=True))
+    files = {name: info for name, info in found.items() if info["type"] == "file"}
     if not files:
         raise NotFound("file or folder", pattern)
     for name in sorted(files):
         if not name.rsplit("/", 1)[-1].startswith("."):
-            uri = filesystem.unstrip_protocol(name)
-            yield Entry(as_uri(uri), int(files[name].get("size") or 0))
+            uri = as_uri(name) if "://" not in pattern else filesystem.unstrip_protocol(name)
+            yield Entry(uri, int(files[name].get("size") or 0))
 
 
 def share_link(uri: str, *, expires: timedelta) -> str:
