@@ -93,3 +93,15 @@ class MissingExtra(GeolabError):
         self.what, self.extra, self.cause = what, extra, cause
         why = f" ({cause})" if cause else ""
         super().__init__(one_line(f"{what} is not available{why}: pip install 'geolab[{extra}]'"))
+
+
+# ---------------------------------------------------------------- jobs
+
+
+class ContractBroken(GeolabError):
+    """A notebook whose parameters cell does not keep to its grammar."""
+
+    def __init__(self, notebook: str, reason: str, *, cell: int = 0, line: int = 0):
+        self.notebook, self.reason, self.cell, self.line = notebook, reason, cell, line
+        where = (f", cell {cell}" if cell else "") + (f", line {line}" if line else "")
+        super().__init__(one_line(f"{notebook}{where}: {reason}"))

@@ -1,0 +1,139 @@
+"""What a notebook sees of its own run: a folder, its parameters, progress, and the report.
+
+With a runner the folder is the run's private one, named by GEOLAB_RUN. Without (JupyterLab, nbmake)
+it is a scratch folder `runs/<name>/scratch-...` in the workspace, so that the same notebook works.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from geolab import settings as settings_module
+from geolab import store
+from geolab.errors import BadInput, FileRejected
+from geolab.jobs import events, ids
+from geolab.settings import Settings
+
+RESULTS = "results.json"
+PROGRESS_EVERY_S = 0.1
+
+
+@dataclass
+class Run:
+    """The run of this notebook. Holds the time of the last progress event."""
+
+    folder: Path
+    settings: Settings
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    id: str = ""  # empty without a runner
+    _last_progress: float = field(default=0.0, repr=False)
+
+    def path(self, name: str) -> Path:
+        """The path of an output with this name, its folder made. Raises BadInput if it lies outside the run."""
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()) or path == self.folder.resolve():
+            raise BadInput("output", found=name, expected="a relative name inside the run's folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def progress(self, done: float, total: float, what: str = "") -> None:
+        """Record how far the work is; more than ten a second are thinned out."""
+        now = time.monotonic()
+        if now - self._last_progress >= PROGRESS_EVERY_S or done >= total:
+            self._last_progress = now
+            events.append(self.folder, "progress", done=_number(done), total=_number(total), what=what)
+
+    def metric(self, name: str, value: float, step: int | None = None) -> None:
+        """Record one value of a metric."""
+        events.append(self.folder, "metric", name=name, value=_number(value), step=step)
+
+    def log(self, text: str) -> None:
+        """Record a remark."""
+        events.append(self.folder, "log", text=str(text))
+
+    def track(self, run_id: str) -> None:
+        """Ask that the executed notebook and log be attached to this MLflow run when all is done."""
+        events.append(self.folder, "tracked", run_id=run_id)
+
+
+_current: Run | None = None
+
+
+def context() -> Run:
+    """The run that this notebook is part of; without a runner, a new scratch folder."""
+    global _current
+    described = os.environ.get("GEOLAB_RUN")
+    if described is None:
+        _current = _scratch()
+    elif _current is None:
+        _current = _from_runner(Path(described))
+    return _current
+
+
+def _from_runner(described: Path) -> Run:
+    try:
+        facts = json.loads(described.read_bytes())
+        return Run(described.parent, settings_module.load(), facts["name"], facts["parameters"], facts["id"])
+    except (OSError, ValueError, KeyError) as error:
+        raise FileRejected(str(described), f"GEOLAB_RUN does not name a run ({error!r}); unset it") from error
+
+
+def _scratch() -> Run:
+    settings = settings_module.load()
+    # jupyter_server tells a kernel which notebook it serves
+    served = Path(os.environ.get("JPY_SESSION_NAME", ""))
+    name = served.stem if served.suffix == ".ipynb" else "notebook"
+    folder = settings.runs / name / f"scratch-{ids.new()}"
+    folder.mkdir(parents=True)
+    return Run(folder, settings, name)
+
+
+def report(**results: Any) -> None:
+    """Hand over the results: the only way they leave a run. Call it once, in the last cell.
+
+    Numbers, texts, booleans, None, and lists and dicts of them; paths become URIs, a number that is
+    not finite becomes null. Raises BadInput for any other value or for a second call.
+    """
+    run = _current or context()
+    target = run.folder / RESULTS
+    if run.id and target.exists():
+        raise BadInput("jobs.report", found="a second call", expected="one, in the last cell")
+    plain = {name: plain_value(name, value, run.folder) for name, value in results.items()}
+    store.write_bytes(target, json.dumps(plain, ensure_ascii=False, allow_nan=False).encode())
+
+
+def plain_value(name: str, value: Any, folder: Path) -> Any:
+    """The value in JSON's types. Relative paths are relative to `folder`. Raises BadInput."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Path):
+        return store.as_uri(folder / value)
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, dict):
+        return {str(key): plain_value(f"{name}.{key}", one, folder) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(f"{name}[{i}]", one, folder) for i, one in enumerate(value)]
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a NumPy or torch scalar
+        return plain_value(name, value.item(), folder)
+    raise BadInput(
+        f"result {name}",
+        found=f"a {type(value).__name__}",
+        expected="a number, text, boolean, None, path, or a list or dict of them",
+        remedy="write anything larger to run.path(...) and report its path",
+    )
+
+
+def _number(value: Any) -> int | float | None:
+    """A plain int or float; None when it is not finite, which JSON can't say."""
+    if isinstance(value, int):
+        return int(value)
+    plain = float(value)
+    return plain if math.isfinite(plain) else None
