@@ -113,7 +113,8 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path):
     target = tmp_path / "a.bin"
     target.write_bytes(b"old")
     code = "import sys, time; from pathlib import Path; from geolab import store\n"
-    code += "with store.atomic_path(Path(sys.argv[1])) as t: t.write_bytes(b'half'); print(flush=True); time.sleep(60)"
+    code += "with store.atomic_path(Path(sys.argv[1])) as t:\n"
+    code += "    t.write_bytes(b'half'); print(flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code, target], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()

@@ -1,0 +1,41 @@
+# `make` shows what can be made; every target runs what CI runs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo test check format lab bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install everything into .venv; quick when it is there
+	@PYTHON="$(PYTHON)" .ci/setup
+
+demo: setup ## run the main job on the built-in sample world
+	@geolab demo
+
+test: setup ## run every test: units, notebooks, browser
+	@.ci/system-packages
+	@pytest tests
+	@GEOLAB_HOME="$$(mktemp -d)" pytest --nbmake --nbmake-timeout=900 notebooks
+
+check: setup ## style, types, layers, clean notebooks
+	@ruff check . && ruff format --check . && basedpyright && lint-imports && nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
+
+format: setup ## format code and strip notebooks
+	@nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb && ruff check --fix --quiet . ; ruff format .
+
+lab: setup ## open JupyterLab with the tiles and Voila beside it
+	@jupyter lab --config=jupyter_config/jupyter_server_config.py
+
+bench: setup ## print what was measured, with ratios to the bounds
+	@for file in bench/*.py; do echo "== $$file"; python "$$file" || exit 1; done
+
+lock: setup ## resolve requirements.lock again from pyproject.toml
+	@.ci/lock
+
+clean: ## remove .venv and caches; never a workspace
+	@rm -rf .venv .ruff_cache .pytest_cache build dist
