@@ -1,0 +1,23 @@
+"""Figures for notebooks and reports: one look, light PNG, nothing left open.
+
+Every function returns a matplotlib Figure; `show(figure, path)` shows it and keeps it.
+"""
+
+from geolab.figures.charts import curves, histogram, pr_curve, scores
+from geolab.figures.cover import coverage
+from geolab.figures.pictures import contact_sheet, pair, scale_bar
+from geolab.figures.style import png, show, style
+
+__all__ = [
+    "contact_sheet",
+    "coverage",
+    "curves",
+    "histogram",
+    "pair",
+    "png",
+    "pr_curve",
+    "scale_bar",
+    "scores",
+    "show",
+    "style",
+]
