@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -22,7 +23,7 @@ HEAVY = {"torch", "papermill", "mlflow", "numpy", "rasterio", "matplotlib", "nbf
 @pytest.mark.parametrize("path", ["environment.yml", "binder/environment.yml"])
 def test_environments_list_what_pyproject_lists(path: str):
     environment = yaml.safe_load((REPOSITORY / path).read_text())
-    listed = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)][0]
+    listed = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     expected = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["splats"]
     assert [d for d in listed if d != "-e ."] == expected
 
@@ -39,7 +40,7 @@ def test_the_lock_is_hashed_names_no_index_and_leaves_torch_out():
 
 def test_every_dependency_is_in_the_lock():
     lock = (REPOSITORY / "requirements.lock").read_text()
-    wanted = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
+    wanted = [*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())]
     names = {re.split(r"[<>=\[!~ ]", d)[0].lower().replace("_", "-") for d in wanted} - {"torch"}
     assert not [n for n in names if not re.search(rf"^{re.escape(n)}==", lock, re.MULTILINE)]
 

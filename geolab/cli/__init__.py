@@ -30,7 +30,7 @@ def commands() -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of one command."""
     try:
-        args = _parser().parse_args(argv)
+        args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
         if not hasattr(args, "call"):
             _parser().print_help()
             return 2
@@ -44,6 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """The arguments with `--bbox -98,30,-97,31` as one: argparse takes a leading minus for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--bbox" and not word.startswith("--"):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser() -> Parser:

@@ -9,6 +9,7 @@ from typing import Any
 
 from geolab import settings
 from geolab.cli import output
+from geolab.errors import BadInput
 
 
 def add(parsers: Any) -> None:
@@ -102,13 +103,10 @@ def ingest_result(outcomes: list[Any]) -> dict[str, Any]:
 def search_items(args: argparse.Namespace) -> int:
     from geolab import catalog
 
-    box = None
-    if args.bbox is not None:
-        box = catalog.parse_bbox(args.bbox)
     page = catalog.open_catalog(settings.load()).search(
         catalog.Search(
             collections=tuple(args.collection),
-            bbox=box,
+            bbox=None if args.bbox is None else _bbox(args.bbox),
             datetime=args.datetime,
             filter=args.filter,
             limit=args.limit,
@@ -124,6 +122,15 @@ def search_items(args: argparse.Namespace) -> int:
     shown, total = len(page.items), page.matched
     print(f"{shown} of {total} items" if total is not None and total != shown else f"{shown} items")
     return 0
+
+
+def _bbox(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadInput(
+            "--bbox", found=repr(text), expected="W,S,E,N in degrees, such as 8.9,48.9,9.1,49.1"
+        ) from error
 
 
 def _date(item: dict[str, Any]) -> str:
