@@ -55,9 +55,8 @@ class NotFound(GeolabError):
     """A file, item, notebook, run or model that does not exist."""
 
     def __init__(self, kind: str, name: str, *, known: Iterable[str] = (), remedy: str = ""):
-        self.kind, self.name = kind, name
-        known = list(known)
-        hint = _did_you_mean(name, known) if known else ""
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        hint = _did_you_mean(name, self.known) if self.known else ""
         super().__init__(one_line(f"no {kind} '{name}'" + "".join(f"; {t}" for t in (hint, remedy) if t)))
 
 
@@ -105,3 +104,14 @@ class ContractBroken(GeolabError):
         self.notebook, self.reason, self.cell, self.line = notebook, reason, cell, line
         where = (f", cell {cell}" if cell else "") + (f", line {line}" if line else "")
         super().__init__(one_line(f"{notebook}{where}: {reason}"))
+
+
+# ---------------------------------------------------------------- catalogue
+
+
+class CatalogError(GeolabError):
+    """A catalogue that can't be used: not one, damaged, too new, busy or out of reach."""
+
+    def __init__(self, where: str, reason: str):
+        self.where, self.reason = where, one_line(reason)
+        super().__init__(one_line(f"catalogue {where}: {reason}"))
