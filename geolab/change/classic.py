@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geolab.change import cva
+from geolab.change import cva, irmad, pca_kmeans
 from geolab.change.otsu import otsu
 from geolab.errors import BadInput
 
@@ -25,7 +25,7 @@ __all__ = ["METHODS", "Fitted", "fit", "otsu"]
 
 Array = NDArray[Any]
 
-METHODS = ("cva",)
+METHODS = ("cva", "irmad", "pca_kmeans")
 
 
 class Measure(Protocol):
@@ -45,7 +45,8 @@ class Measure(Protocol):
 class Fitted:
     """A method fitted to one pair.
 
-    threshold: in the statistic's units, Otsu's on the sample.
+    threshold: in the statistic's units, Otsu's on the sample (for PCA-k-means the border
+    between its clusters).
     halo_px: rows and columns around a window that its statistic needs; at the edge of the scene
     there are none, and none (or NaN) need to be given.
     """
@@ -53,6 +54,7 @@ class Fitted:
     method: str
     measure: Measure
     threshold: float
+    bands: int
 
     @property
     def halo_px(self) -> int:
@@ -65,7 +67,10 @@ class Fitted:
         before, after: [band, y, x] float, NaN where invalid; the same bands as the sample.
         Raises BadInput for other shapes.
         """
+        before, after = _clean(before), _clean(after)
         _check_window(before, after)
+        if len(before) != self.bands:
+            raise BadInput("pair", found=f"{len(before)} bands", expected=f"{self.bands} as in the sample")
         return self.measure.statistic(before, after)
 
     def score(self, statistic: Array) -> NDArray[np.float32]:
@@ -84,19 +89,25 @@ def fit(method: str, windows: Iterable[tuple[Array, Array]]) -> Fitted:
 
     windows: (before, after), each [band, y, x] float, NaN where invalid. They are held in
     memory together as float32.
-    Raises BadInput for an unknown method, unlike shapes, or a sample without a valid pixel.
+    Raises BadInput for an unknown method, unlike shapes, or a sample that a method can learn
+    nothing from (no valid pixel; for IR-MAD also too few, or a date without contrast).
     """
     if method not in METHODS:
         raise BadInput("method", found=method, expected=", ".join(METHODS))
-    sample = _checked(windows)
-    before, after = _valid_pixels(sample)
-    measure = cva.fit(before, after)
-    flat = measure.statistic(before[:, None], after[:, None])
-    return Fitted(method, measure, otsu(flat))
+    sample = checked(windows)
+    before, after = valid_pixels(sample)
+    length = cva.fit(before, after)
+    if method == "pca_kmeans":
+        # the border between its clusters; Otsu's threshold has no part in it
+        clusters = pca_kmeans.fit(sample, length)
+        return Fitted(method, clusters, clusters.border, bands=len(before))
+    measure = length if method == "cva" else irmad.fit(before, after)
+    return Fitted(method, measure, otsu(measure.statistic(before, after)), bands=len(before))
 
 
-def _checked(windows: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
-    sample = [(np.asarray(early, np.float32), np.asarray(late, np.float32)) for early, late in windows]
+def checked(windows: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]:
+    """The windows as float32 with NaN wherever invalid; BadInput for unlike shapes or none."""
+    sample = [(_clean(early), _clean(late)) for early, late in windows]
     for before, after in sample:
         _check_window(before, after)
         if len(before) != len(sample[0][0]):
@@ -110,6 +121,13 @@ def _checked(windows: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]
     return sample
 
 
+def _clean(image: Array) -> NDArray[np.float32]:
+    """The image as float32 with NaN also where it is infinite; copied only if it must be."""
+    image = np.asarray(image, np.float32)
+    infinite = np.isinf(image)
+    return np.where(infinite, np.float32(np.nan), image) if infinite.any() else image
+
+
 def _check_window(before: Array, after: Array) -> None:
     if before.shape != after.shape or before.ndim != 3:
         raise BadInput(
@@ -120,8 +138,11 @@ def _check_window(before: Array, after: Array) -> None:
         )
 
 
-def _valid_pixels(sample: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """The pixels valid in every band of both dates, [band, N] and [band, N]."""
+def valid_pixels(sample: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The pixels valid in every band of both dates, [band, N] and [band, N].
+
+    Raises BadInput if there is none.
+    """
     kept = [np.isfinite(before).all(0) & np.isfinite(after).all(0) for before, after in sample]
     if not any(valid.any() for valid in kept):
         raise BadInput(
