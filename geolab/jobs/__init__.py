@@ -9,24 +9,67 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geolab.jobs.notebook import find, notebooks
+    from geolab.jobs.listing import View, as_json, follow, log_path, runs, show, watch
+    from geolab.jobs.notebook import find_notebook, notebooks
     from geolab.jobs.parameters import Contract, contract, parse
+    from geolab.jobs.references import resolve
+    from geolab.jobs.runner import Outcome, Submitted, cancel, kill, run, submit, wait
     from geolab.jobs.session import Run, context, report
     from geolab.jobs.values import Parameter
 
 _HOME = {
     "Contract": "parameters",
+    "Outcome": "runner",
     "Parameter": "values",
     "Run": "session",
+    "Submitted": "runner",
+    "View": "listing",
+    "as_json": "listing",
+    "cancel": "runner",
     "context": "session",
     "contract": "parameters",
-    "find": "notebook",
+    "find_notebook": "notebook",
+    "follow": "listing",
+    "kill": "runner",
+    "log_path": "listing",
     "notebooks": "notebook",
     "parse": "parameters",
     "report": "session",
+    "resolve": "references",
+    "run": "runner",
+    "runs": "listing",
+    "show": "listing",
+    "submit": "runner",
+    "wait": "runner",
+    "watch": "listing",
 }
 
-__all__ = ["Contract", "Parameter", "Run", "context", "contract", "find", "notebooks", "parse", "report"]
+__all__ = [
+    "Contract",
+    "Outcome",
+    "Parameter",
+    "Run",
+    "Submitted",
+    "View",
+    "as_json",
+    "cancel",
+    "context",
+    "contract",
+    "find_notebook",
+    "follow",
+    "kill",
+    "log_path",
+    "notebooks",
+    "parse",
+    "report",
+    "resolve",
+    "run",
+    "runs",
+    "show",
+    "submit",
+    "wait",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

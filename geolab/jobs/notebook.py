@@ -42,7 +42,7 @@ def _folder() -> Path:
     return _PACKAGE / "_notebooks"
 
 
-def find(name: str | Path) -> Path:
+def find_notebook(name: str | Path) -> Path:
     """The file of a notebook: one of geolab's by its name, or an existing .ipynb file by its path.
 
     Raises NotFound, or BadInput for a file whose name can't name a folder of runs.

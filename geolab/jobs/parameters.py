@@ -19,7 +19,9 @@ from typing import Any
 
 from geolab.errors import BadInput, ContractBroken, NotFound
 from geolab.jobs.notebook import Cell, cells
+from geolab.jobs.references import resolve
 from geolab.jobs.values import BASES, REFERENCES, Parameter, checked, from_text
+from geolab.settings import Settings
 
 _OPTIONAL = re.compile(r"Optional\[(\w+)\]")
 _KIND = re.compile(r"\{([^{}]*)\}\s*$")
@@ -58,18 +60,22 @@ def contract(path: str | Path) -> Contract:
     return Contract(path.stem, title, summary, parameters, path)
 
 
-def parse(contract: Contract, given: Mapping[str, Any]) -> dict[str, Any]:
+def parse(
+    contract: Contract, given: Mapping[str, Any], *, settings: Settings | None = None
+) -> dict[str, Any]:
     """The full, typed parameters: those given, and the defaults of the others.
 
     given: name -> text (`"3"`, `"true"`, `"[1, 2]"`, `"none"`), or a value of the right type.
-    What values name (items, models, ...) is checked by `geolab.jobs.references.resolve`.
-    Raises NotFound for an unknown name, BadInput for a value.
+    settings: of the workspace in which everything that values name (items, models, files) must exist;
+    without it only names and types are checked.
+    Raises NotFound for an unknown name or a missing thing, BadInput for a value.
     """
     known = [p.name for p in contract.parameters]
     for name in given:
         if name not in known:
             raise NotFound(f"parameter of {contract.name}", name, known=known)
-    return {p.name: _value(p, given[p.name]) if p.name in given else p.default for p in contract.parameters}
+    values = {p.name: _value(p, given[p.name]) if p.name in given else p.default for p in contract.parameters}
+    return values if settings is None else resolve(contract.parameters, values, settings)
 
 
 def _value(parameter: Parameter, given: Any) -> Any:
@@ -162,8 +168,9 @@ def _not_a_line(found: str, expected: str = "nothing but 'name: type = literal  
 
 def _type_of(name: str, annotation: ast.expr) -> tuple[str, bool]:
     """The base type and whether None is allowed."""
-    quoted = isinstance(annotation, ast.Constant) and isinstance(annotation.value, str)
-    text = annotation.value.strip() if quoted else ast.unparse(annotation)  # type: ignore[attr-defined]
+    written = annotation.value if isinstance(annotation, ast.Constant) else None
+    quoted = isinstance(written, str)
+    text = written.strip() if isinstance(written, str) else ast.unparse(annotation)
     optional = _OPTIONAL.fullmatch(text)
     base = optional.group(1) if optional else text
     if base not in BASES:
@@ -209,7 +216,7 @@ def _alternatives(parameter: Parameter, text: str) -> dict[str, Any]:
     references = tuple(word for word in words if word in REFERENCES)
     others = [word for word in words if word not in REFERENCES]
     if len(words) == 1 and others:
-        expected = f"{{a|b}}, a range {{0..1}} or one of {', '.join('{%s}' % r for r in REFERENCES)}"
+        expected = f"{{a|b}}, a range {{0..1}} or one of {', '.join(REFERENCES)}"
         raise BadInput(parameter.name, found=f"kind {{{text}}}", expected=expected)
     if references and parameter.base not in ("str", "list"):
         raise BadInput(parameter.name, found=parameter.type, expected=f"str or list for {{{text}}}")

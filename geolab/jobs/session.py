@@ -7,8 +7,10 @@ it is a scratch folder `runs/<name>/scratch-...` in the workspace, so that the s
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 from geolab import settings as settings_module
 from geolab import store
 from geolab.errors import BadInput, FileRejected
-from geolab.jobs import events, ids
+from geolab.jobs import events, folders, ids
 from geolab.settings import Settings
 
 RESULTS = "results.json"
@@ -33,15 +35,26 @@ class Run:
     name: str
     parameters: dict[str, Any] = field(default_factory=dict)
     id: str = ""  # empty without a runner
+    key: str = ""  # empty without a runner
     _last_progress: float = field(default=0.0, repr=False)
 
     def path(self, name: str) -> Path:
-        """The path of an output with this name, its folder made. Raises BadInput if it lies outside the run."""
+        """The path of an output with this name, its folder made. Raises BadInput outside the run."""
         path = (self.folder / name).resolve()
         if not path.is_relative_to(self.folder.resolve()) or path == self.folder.resolve():
             raise BadInput("output", found=name, expected="a relative name inside the run's folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder that stays until this work has succeeded: the next attempt may continue from it.
+
+        Attempts with the same key share it, and no two of them run at once.
+        """
+        kept = folders.checkpoints(self.settings, self.key) if self.key else self.folder / "checkpoints"
+        kept.mkdir(parents=True, exist_ok=True)
+        return kept
 
     def progress(self, done: float, total: float, what: str = "") -> None:
         """Record how far the work is; more than ten a second are thinned out."""
@@ -63,6 +76,18 @@ class Run:
         events.append(self.folder, "tracked", run_id=run_id)
 
 
+class _EventHandler(logging.Handler):
+    """Puts what geolab logs into the events of a run."""
+
+    def __init__(self, run: Run):
+        super().__init__(logging.INFO)
+        self.run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = {"level": record.levelname, "logger": record.name, "run_id": self.run.id}
+        events.append(self.run.folder, "log", text=self.format(record), **facts)
+
+
 _current: Run | None = None
 
 
@@ -80,9 +105,14 @@ def context() -> Run:
 def _from_runner(described: Path) -> Run:
     try:
         facts = json.loads(described.read_bytes())
-        return Run(described.parent, settings_module.load(), facts["name"], facts["parameters"], facts["id"])
-    except (OSError, ValueError, KeyError) as error:
+        facts.pop("inputs")
+        run = Run(described.parent, settings_module.load(), **facts)
+    except (OSError, ValueError, TypeError) as error:
         raise FileRejected(str(described), f"GEOLAB_RUN does not name a run ({error!r}); unset it") from error
+    logger = logging.getLogger("geolab")
+    logger.addHandler(_EventHandler(run))
+    logger.setLevel(logging.INFO)
+    return run
 
 
 def _scratch() -> Run:
@@ -106,7 +136,16 @@ def report(**results: Any) -> None:
     if run.id and target.exists():
         raise BadInput("jobs.report", found="a second call", expected="one, in the last cell")
     plain = {name: plain_value(name, value, run.folder) for name, value in results.items()}
-    store.write_bytes(target, json.dumps(plain, ensure_ascii=False, allow_nan=False).encode())
+    handed_over = {"results": plain, "device": _device()}
+    store.write_bytes(target, json.dumps(handed_over, ensure_ascii=False, allow_nan=False).encode())
+
+
+def _device() -> str:
+    """The GPU that torch has used here; empty if it used none. Does not import torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return ""
+    return str(torch.cuda.get_device_name())
 
 
 def plain_value(name: str, value: Any, folder: Path) -> Any:

@@ -81,12 +81,11 @@ def _wrong(parameter: Parameter, found: str) -> BadInput:
     return BadInput(parameter.name, found=found, expected=expected)
 
 
-def checked(parameter: Parameter, value: Any) -> Any:
+def checked(parameter: Parameter, given: Any) -> Any:
     """The value, if it has the parameter's type and lies in its range or choices. Raises BadInput."""
-    if value is None and parameter.optional:
+    if given is None and parameter.optional:
         return None
-    if parameter.base == "float" and type(value) is int:
-        value = float(value)
+    value: Any = float(given) if parameter.base == "float" and type(given) is int else given
     if type(value) is not BASES[parameter.base] or not _plain(value):
         raise _wrong(parameter, repr(value))
     low, high = parameter.minimum, parameter.maximum

@@ -1,0 +1,104 @@
+"""Execute one notebook with papermill. The only module that imports it; only the worker imports this."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from geolab.jobs import failure
+from geolab.jobs.failure import Place
+from geolab.jobs.notebook import Cell, cells
+
+START_TIMEOUT_S = 120
+
+
+class OwnKernel(AsyncKernelManager):
+    """A kernel of this very Python, over local sockets.
+
+    Not the kernelspec called python3, which may be another environment's. Local sockets because
+    ipykernel 7.4 warns of unencrypted TCP in every run.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(transport="ipc", **kwargs)
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="geolab", language="python")
+
+
+def execute(
+    source: str,
+    target: str,
+    parameters: dict[str, Any],
+    *,
+    log: IO[str],
+    place: Place,
+    on_cell: Callable[[Place], None],
+) -> str:
+    """What went wrong, in words; an empty text when every cell ran.
+
+    source, target: names of files in the working folder (papermill formats braces in a path); the
+    target is saved after every cell. log: takes what cells print, as it happens. on_cell: called
+    when a code cell starts.
+    """
+    given = cells(Path(source))
+    place.total = sum(map(_runs, given))
+    number_of = _numbers(given, bool(parameters))
+
+    def started(cell: Any, cell_index: int) -> None:
+        number = number_of(cell_index)
+        if number and _runs(given[number - 1]):
+            place.number, place.source = number, cell.source
+            place.started += 1
+            on_cell(place)
+
+    def executed(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        allowed = "raises-exception" in cell.metadata.get("tags", [])
+        if number_of(cell_index) and (allowed or execute_reply["content"]["status"] == "ok"):
+            place.executed += 1
+
+    try:
+        papermill.execute_notebook(
+            source,
+            target,
+            parameters=parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            stdout_file=log,
+            stderr_file=log,
+            start_timeout=START_TIMEOUT_S,
+            kernel_manager_class=OwnKernel,
+            on_cell_start=started,
+            on_cell_executed=executed,
+        )
+    except PapermillExecutionError as error:
+        return failure.of_cell(place.number, error.source, error.ename, error.evalue, error.traceback)
+    except DeadKernelError:
+        return failure.of_dead_kernel(place)
+    if place.executed < place.total:  # papermill takes sys.exit(0) for the end of a notebook
+        return f"the notebook ended itself in {place}; {place.executed} of {place.total} cells ran"
+    return ""
+
+
+def _runs(cell: Cell) -> bool:
+    return cell.kind == "code" and bool(cell.source.strip()) and "injected-parameters" not in cell.tags
+
+
+def _numbers(given: list[Cell], injects: bool) -> Callable[[int], int]:
+    """From papermill's index of a cell to its number in the notebook as given; 0 for the injected cell."""
+    tagged = [c.number for c in given if "parameters" in c.tags]
+    if not injects or not tagged or any("injected-parameters" in c.tags for c in given):
+        return lambda index: index + 1
+    after = tagged[0]  # papermill injects a cell right behind this one
+    return lambda index: 0 if index == after else index + (index < after)

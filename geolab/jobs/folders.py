@@ -1,0 +1,123 @@
+"""The folders of runs: private while one works, published by one rename, a short memory of the rest.
+
+runs/.private/<id>/              what a run writes while it works
+runs/.checkpoints/<key>/         what the next attempt at the same work may continue from
+runs/<notebook>/<key>/           published, whole: report.json was written last
+runs/<notebook>/attempts/<id>/   notebook and log of an attempt that did not succeed, or was replaced
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from geolab.jobs import ids
+from geolab.jobs.record import Record
+from geolab.settings import Settings
+
+REPORT, NOTEBOOK, LOG = "report.json", "notebook.ipynb", "log.txt"
+DESCRIBED, SOURCE = "run.json", "source.ipynb"
+KEY_DIGITS = 16
+
+_KEPT_OF_AN_ATTEMPT = (NOTEBOOK, LOG, "events.jsonl", REPORT)
+
+
+def private_root(settings: Settings) -> Path:
+    """The folder of all private folders."""
+    return settings.runs / ".private"
+
+
+def private(settings: Settings, run_id: str) -> Path:
+    """The private folder of a run."""
+    return private_root(settings) / run_id
+
+
+def checkpoints(settings: Settings, key: str) -> Path:
+    """Where attempts at the same work keep what a next attempt may continue from."""
+    return settings.runs / ".checkpoints" / key[:KEY_DIGITS]
+
+
+def published(settings: Settings, run: Record) -> Path:
+    """Where the run's results are, or will be."""
+    return settings.runs / run.notebook / run.key[:KEY_DIGITS]
+
+
+def attempt(settings: Settings, run: Record) -> Path:
+    """Where notebook and log of an unsuccessful run are kept."""
+    return settings.runs / run.notebook / "attempts" / run.id
+
+
+def runtime(run_id: str) -> Path:
+    """Where the kernel's sockets are: short, because a socket's path has 107 bytes at most."""
+    return Path(tempfile.gettempdir(), f"geolab-{run_id}")
+
+
+def read_report(folder: Path) -> dict[str, Any] | None:
+    """The report of a finished run; None if the folder holds none."""
+    try:
+        report = json.loads((folder / REPORT).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return report if isinstance(report, dict) else None
+
+
+def publish(settings: Settings, run: Record) -> Path:
+    """Give the private folder its published name; call it under the ledger's write lock.
+
+    A folder published before stays, and this run becomes a mere attempt, unless the run was forced:
+    then the two are exchanged in one step, so that there is never a moment without results.
+    """
+    source, target = private(settings, run.id), published(settings, run)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if read_report(target) is None:
+        shutil.rmtree(target, ignore_errors=True)  # nobody publishes a folder without a report
+        source.rename(target)
+    elif run.force:
+        _exchange(source, target)
+    return target
+
+
+def tidy(settings: Settings, run: Record) -> Path:
+    """Reduce what is left of a private folder to notebook and log, and put it with the attempts."""
+    source, target = private(settings, run.id), attempt(settings, run)
+    replaced = read_report(source)
+    if replaced is not None and ids.PATTERN.fullmatch(replaced["run_id"]):  # may be exchanged by a forced run
+        target = target.with_name(replaced["run_id"])
+    if not source.is_dir():
+        return target
+    for entry in source.iterdir():
+        if entry.name not in _KEPT_OF_AN_ATTEMPT:
+            _remove(entry)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(source)
+    else:
+        source.rename(target)
+    return target
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Exchange the names of two folders in one step; in two where the system has no such call."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    names = os.fsencode(one), os.fsencode(other)
+    if renameat2 and renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return
+    aside = one.with_name(one.name + "-replaced")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)

@@ -1,0 +1,165 @@
+"""What a finished run leaves: its report, and its rasters as items of the catalogue."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import geolab
+from geolab import store
+from geolab.errors import FileRejected
+from geolab.jobs import events, folders
+from geolab.jobs.record import Record
+from geolab.jobs.references import Input
+from geolab.jobs.session import RESULTS
+from geolab.settings import Settings
+
+COLLECTION = "results"
+_log = logging.getLogger(__name__)
+
+_RASTERS = (".tif", ".tiff")
+
+
+def write_report(folder: Path, final: Path, run: Record, inputs: list[Input], *, seconds: float) -> None:
+    """Write report.json, the last file of a run, with every path as it will be when published."""
+    handed_over = _handed_over(folder)
+    items = [_item(run, name, uri, inputs) for name, uri in _rasters(handed_over["results"], folder)]
+    report = {
+        "run_id": run.id,
+        "key": run.key,
+        "notebook": run.notebook,
+        "parameters": run.parameters,
+        "results": handed_over["results"],
+        "outputs": items,
+        "inputs": [asdict(one) for one in inputs],
+        "geolab": geolab.__version__,
+        "git_commit": git_commit(),
+        "device": handed_over["device"] or f"CPU, {platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "attempt": run.attempt,
+        "created": when(run.created),
+        "started": when(run.started),
+        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(seconds, 3),
+    }
+    _clear(folder, final)
+    text = json.dumps(moved(report, folder, final), ensure_ascii=False, indent=1, allow_nan=False)
+    store.write_bytes(folder / folders.REPORT, text.encode())
+
+
+def _handed_over(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / RESULTS).read_bytes())
+    except FileNotFoundError:  # a notebook without jobs.report has no results, and says so by them
+        return {"results": {}, "device": ""}
+
+
+def _clear(folder: Path, final: Path) -> None:
+    """Remove what only the run itself needed; let the notebook's text name the published folder."""
+    for name in (RESULTS, folders.DESCRIBED, folders.SOURCE):
+        (folder / name).unlink(missing_ok=True)
+    notebook = folder / folders.NOTEBOOK
+    text = notebook.read_text(encoding="utf-8")
+    notebook.write_text(text.replace(str(folder), str(final)), encoding="utf-8")
+
+
+def moved(value: Any, folder: Path, final: Path) -> Any:
+    """The value with every path or URI below `folder` below `final` instead."""
+    if isinstance(value, str):
+        for old, new in ((folder.as_uri(), final.as_uri()), (str(folder), str(final))):
+            if value == old or value.startswith(old + "/"):
+                return new + value[len(old) :]
+        return value
+    if isinstance(value, dict):
+        return {key: moved(one, folder, final) for key, one in value.items()}
+    return [moved(one, folder, final) for one in value] if isinstance(value, list) else value
+
+
+def when(seconds: float | None) -> str | None:
+    """A time in seconds since 1970 as RFC 3339 in UTC."""
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    )
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout geolab runs from, with -dirty if it was changed; None for a wheel."""
+    checkout = Path(geolab.__file__).parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # no git on this machine
+    return done.stdout.strip() or None
+
+
+# ---------------------------------------------------------------- rasters as items
+
+
+def _rasters(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and URI of each result that is a raster of this run; those in lists too."""
+    for name, value in results.items():
+        for number, one in enumerate(value if isinstance(value, list) else [value]):
+            path = store.local_path(one) if isinstance(one, str) and one else None
+            if path and path.suffix.lower() in _RASTERS and path.is_relative_to(folder):
+                if not path.is_file():
+                    raise FileRejected(str(one), f"reported as the result '{name}' but not there")
+                yield (f"{name}-{number}" if isinstance(value, list) else name), str(one)
+
+
+def _item(run: Record, name: str, uri: str, inputs: list[Input]) -> dict[str, Any]:
+    from geolab import ingest  # rasterio loads with it; most runs of the ledger's commands never need it
+
+    return ingest.product_item(
+        uri,
+        item_id=f"{run.key[: folders.KEY_DIGITS]}-{name}",
+        collection=COLLECTION,
+        title=f"{run.notebook} {name}",
+        properties={"geolab:run": run.id, "geolab:notebook": run.notebook, "geolab:result": name},
+        derived_from=[one.item_id for one in inputs if one.item_id],
+    )
+
+
+def announce(settings: Settings, folder: Path) -> None:
+    """Tell catalogue and experiment tracker of a run that has ended; doing it twice changes nothing.
+
+    What goes wrong here is logged: results that exist are not undone because a server is away.
+    """
+    for tell in (_register, _attach):
+        try:
+            tell(settings, folder)
+        except Exception:  # noqa: BLE001 - as said above, whatever a tracking server's client raises
+            _log.exception("%s: %s did not work", folder.name, tell.__name__.strip("_"))
+
+
+def _attach(settings: Settings, folder: Path) -> None:
+    """Attach notebook and log to the MLflow runs that the notebook named with `run.track`."""
+    for event in events.read(folder):
+        if event["event"] == "tracked":
+            from geolab import track  # mlflow loads with it
+
+            tracked = track.attach(settings, str(event["run_id"]))
+            for name in (folders.NOTEBOOK, folders.LOG):
+                if (folder / name).is_file():
+                    tracked.file(folder / name, "run")
+
+
+def _register(settings: Settings, folder: Path) -> None:
+    """Put the outputs of a published run into the catalogue."""
+    report = folders.read_report(folder)
+    if report and report["outputs"]:
+        from geolab import catalog
+
+        catalog.open_catalog(settings).put(report["outputs"])
