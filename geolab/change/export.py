@@ -7,6 +7,7 @@ training remains in it.
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -171,7 +172,8 @@ class TorchPredictor:
     """torch, on a GPU; also the CPU path that onnxruntime is compared with."""
 
     def __init__(self, model: Model, device: torch.device):
-        self._network = model.network.to(device=device, memory_format=torch.channels_last).eval()
+        network = copy.deepcopy(model.network).to(device)  # the model itself stays where it is
+        self._network = network.to(memory_format=torch.channels_last).eval()  # pyright: ignore[reportCallIssue]
         self._device, self._multiple_px = device, model.multiple_px
 
     def __call__(self, before: Array, after: Array) -> Array:

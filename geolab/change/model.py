@@ -17,50 +17,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 
 import geolab
 from geolab import store
 from geolab.change.network import MULTIPLE_PX, WIDTHS, Network, reach_px
+from geolab.change.preprocessing import Preprocessing
 from geolab.errors import BadInput, FileRejected, NotFound
 
-Array = NDArray[Any]
+__all__ = ["Model", "Preprocessing", "load", "save", "untrained"]
 
 SCHEMA = 1
 MOST_BANDS = 512
-LARGEST_JSON_BYTES = 1 << 20
+LARGEST_JSON_BYTES = 32 << 20  # the manifest of a set of many thousand pairs is among the facts
+LARGEST_HEADER_BYTES = 1 << 20
 LARGEST_WEIGHTS_BYTES = 256 << 20
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """Per-band fixed scaling, the same for both dates, for training and for inference.
-
-    mean, std: in the units of the stored pixels, one value a band. Scaling each image by its
-    own range instead would turn every difference of range into change.
-    """
-
-    bands: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def apply(self, pixels: Array) -> Array:
-        """The pixels in units of standard deviations, float32; 0 where they are not finite.
-
-        pixels: [..., band, y, x]. Raises BadInput when the number of bands differs.
-        """
-        if pixels.ndim < 3 or pixels.shape[-3] != len(self.bands):
-            found = pixels.shape[-3] if pixels.ndim >= 3 else f"an array of shape {pixels.shape}"
-            raise BadInput("bands of the image", found=found, expected=f"{len(self.bands)}, as in training")
-        mean = np.asarray(self.mean, dtype=np.float32)[:, None, None]
-        scale = np.asarray([1 / s for s in self.std], dtype=np.float32)[:, None, None]
-        scaled = pixels.astype(np.float32)  # always a copy: the caller's pixels stay as they are
-        scaled -= mean
-        scaled *= scale
-        np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return scaled
 
 
 @dataclass(frozen=True)
@@ -235,7 +207,7 @@ def _numbers(values: Any, bands: tuple[str, ...]) -> tuple[float, ...]:
 def _check_header(data: bytes, network: Network) -> None:
     """Raise ValueError unless the header names exactly the network's tensors, in their shapes."""
     length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > LARGEST_JSON_BYTES or 8 + length > len(data):
+    if len(data) < 8 or length > LARGEST_HEADER_BYTES or 8 + length > len(data):
         raise ValueError("no safetensors header")
     header = json.loads(data[8 : 8 + length])
     found = {k: (v["dtype"], tuple(v["shape"])) for k, v in header.items() if k != "__metadata__"}
