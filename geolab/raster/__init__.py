@@ -8,6 +8,7 @@ from __future__ import annotations
 from geolab.raster.check import Content, check, check_content
 from geolab.raster.cog import Writer, is_cog, make_cog, write_cog
 from geolab.raster.grid import (
+    crs_name,
     footprint_lonlat,
     geobox,
     gsd_m,
@@ -16,6 +17,7 @@ from geolab.raster.grid import (
     same_grid,
 )
 from geolab.raster.info import DRIVERS, Info, open_raster, read_info
+from geolab.raster.overviews import stale_overviews
 from geolab.raster.windows import align, iter_windows, read_window
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "align",
     "check",
     "check_content",
+    "crs_name",
     "footprint_lonlat",
     "geobox",
     "gsd_m",
@@ -38,5 +41,6 @@ __all__ = [
     "read_window",
     "row_areas_m2",
     "same_grid",
+    "stale_overviews",
     "write_cog",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rasterio.enums import MaskFlags
@@ -73,7 +74,9 @@ def _any_valid(dataset: DatasetReader, window: Window, pixels: np.ndarray) -> bo
 
 def _damage(dataset: DatasetReader, window: Window, error: RasterioError) -> str:
     cause = error.__cause__ or error
-    detail = one_line(str(cause).replace(dataset.name, "the file"), 140)
+    detail = one_line(
+        str(cause).replace(dataset.name, "the file").removeprefix(Path(dataset.name).name + ", "), 140
+    )
     return (
         f"its pixels can't be read from row {int(window.row_off)} of {dataset.height} on, the file is "
         f"cut off or damaged; copy or download it again ({detail})"

@@ -30,7 +30,7 @@ def outline(info: Info) -> dict[str, Any]:
     lon, lat = lonlat(info, *_edge(info))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return as_geojson(_hull_on_earth(info))
-    return as_geojson(lonlat_polygon(lon, lat))
+    return as_geojson(lonlat_polygon(lon, lat.clip(-90, 90)))  # half pixels may stand out beyond a pole
 
 
 def _edge(info: Info) -> tuple[Array, Array]:

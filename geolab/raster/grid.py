@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rasterio.crs import CRS
-from rasterio.warp import transform as transform_points
 
 from geolab.errors import BadInput, GridMismatch
 from geolab.raster.info import Info, read_info
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
+    from pyproj import Transformer
 
 Array = np.ndarray
 LONLAT = CRS.from_epsg(4326)
@@ -131,10 +132,10 @@ def _true_areas_m2(info: Info, rows: Array) -> Array:
     lon_w, lat_w = lonlat(info, np.full_like(rows, middle - half), rows)
     lon_s, lat_s = lonlat(info, np.full_like(rows, middle), rows + half)
     lon_n, lat_n = lonlat(info, np.full_like(rows, middle), rows - half)
-    dlon_x, dlon_y = _wrap(lon_e - lon_w), _wrap(lon_s - lon_n)
-    jacobian = (dlon_x * (lat_s - lat_n) - dlon_y * (lat_e - lat_w)) / (2 * half) ** 2  # degrees² a pixel
-    lat = np.radians((lat_n + lat_s) / 2)
-    return np.abs(jacobian) * math.radians(1) ** 2 * _metric_m2(lat)
+    with np.errstate(invalid="ignore"):  # rows off the Earth's disc
+        dlon_x, dlon_y = _wrap(lon_e - lon_w), _wrap(lon_s - lon_n)
+        jacobian = (dlon_x * (lat_s - lat_n) - dlon_y * (lat_e - lat_w)) / (2 * half) ** 2  # degrees² a pixel
+        return np.abs(jacobian) * math.radians(1) ** 2 * _metric_m2(np.radians((lat_n + lat_s) / 2))
 
 
 def _half_step_px(info: Info) -> float:
@@ -181,8 +182,18 @@ def lonlat(info: Info, columns: Array, rows: Array) -> tuple[Array, Array]:
     xs, ys = t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
     if info.crs == LONLAT:
         return xs, ys
-    lon, lat, *_ = transform_points(info.crs, LONLAT, np.ravel(xs), np.ravel(ys))
-    return np.asarray(lon, float), np.asarray(lat, float)
+    if info.crs is None:
+        raise BadInput(info.uri, found="no CRS", expected="a CRS, to know where the raster lies")
+    # not rasterio.warp.transform: it raises when one point is off the Earth's disc
+    return _to_lonlat(info.crs.to_wkt()).transform(xs, ys, errcheck=False)
+
+
+@lru_cache(maxsize=32)
+def _to_lonlat(wkt: str) -> Transformer:
+    from pyproj import CRS as ProjCRS
+    from pyproj import Transformer
+
+    return Transformer.from_crs(ProjCRS.from_wkt(wkt), ProjCRS.from_epsg(4326), always_xy=True)
 
 
 def footprint_lonlat(info: Info) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Info:
     offsets: tuple[float, ...] = ()
     subdatasets: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    block_shape: tuple[int, int] = (1, 1)  # height, width
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -133,6 +134,7 @@ def info_of(dataset: DatasetReader, uri: str) -> Info:
         offsets=tuple(dataset.offsets),
         subdatasets=tuple(dataset.subdatasets),
         files=tuple(dataset.files),
+        block_shape=dataset.block_shapes[0],
     )
 
 

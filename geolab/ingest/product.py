@@ -1,0 +1,56 @@
+"""Items for results: rasters that stay where a run put them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from geolab import raster, store
+from geolab.catalog import items
+from geolab.errors import BadInput
+from geolab.ingest import rasters
+
+
+def product_item(
+    uri: str,
+    *,
+    item_id: str,
+    collection: str,
+    title: str,
+    properties: Mapping[str, Any],
+    derived_from: Iterable[str] = (),
+) -> dict[str, Any]:
+    """An item for a raster that stays at `uri`; only its header is read.
+
+    properties: hold datetime, or start_datetime and end_datetime; they win over what the header says.
+    derived_from: ids of the items it was made from, in the same or any collection.
+    Raises NotFound, FileRejected, BadInput without a date.
+    """
+    info = raster.read_info(uri)
+    rasters.check_header(info, _size(uri))
+    given = dict(properties)
+    if "datetime" not in given and not {"start_datetime", "end_datetime"} <= set(given):
+        raise BadInput("properties", found="no date", expected="datetime, or start_datetime and end_datetime")
+    asset = {
+        "href": store.as_uri(uri),
+        "type": rasters.COG_TYPE,
+        "roles": ["data"],
+        "file:size": _size(uri),
+        "bands": rasters.bands(info),
+    }
+    moment = given.pop("datetime", None)
+    return items.item(
+        item_id,
+        collection=collection,
+        geometry=raster.footprint_lonlat(info),
+        datetime=moment,
+        properties={"title": title, "geolab:role": "product", **rasters.grid_properties(info), **given},
+        assets={"data": asset},
+        links=[
+            {"rel": "derived_from", "href": f"#items/{source}", "title": source} for source in derived_from
+        ],
+    )
+
+
+def _size(uri: str) -> int:
+    return next(iter(store.iter_files(uri))).size_bytes
