@@ -1,0 +1,92 @@
+"""The sample world: a seeded, fictitious town at two dates, with the exact truth.
+
+Change is one thing only: a building that appeared, went or was extended. Season, sun, haze, noise,
+cars, roof paint, crops, single trees and up to a pixel of misregistration differ as well, and are not
+change. The truth lies on the nominal grid.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from geolab.errors import BadInput
+from geolab.town import files, layout, ortho
+from geolab.town.files import Written
+from geolab.town.model import CRS, EAST_M, NORTH_M, Conditions, Pair, World
+
+__all__ = ["Conditions", "Pair", "World", "Written", "pair", "render", "warm", "world", "write"]
+
+SMALLEST_PX, LARGEST_PX = 64, 8192
+Size = int | tuple[int, int]
+
+
+def world(seed: int = 0, size_px: Size = 1024, *, gsd_m: float = 0.5) -> World:
+    """The town of a seed: everything that stands, at both dates, before anything is drawn.
+
+    size_px: one number, or (height, width), 64..8192. Raises BadInput.
+    """
+    height, width = _shape(size_px)
+    if not 0.05 <= gsd_m <= 10:
+        raise BadInput("gsd_m", found=gsd_m, expected="0.05 to 10 metres")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise BadInput("seed", found=repr(seed), expected="a whole number of at least 0")
+    return layout.world(int(seed), width * gsd_m, height * gsd_m)
+
+
+def pair(seed: int = 0, size_px: Size = 1024, *, gsd_m: float = 0.5) -> Pair:
+    """Two orthophotos of the town of a seed with the exact change mask and heights.
+
+    The same seed and size give the same bits. Raises BadInput for a size that is not 64..8192.
+    """
+    return render(world(seed, size_px, gsd_m=gsd_m), gsd_m=gsd_m)
+
+
+def render(town: World, *, gsd_m: float = 0.5) -> Pair:
+    """The pair of a world, for example of one that was edited with dataclasses.replace."""
+    from rasterio.crs import CRS as RasterioCRS
+    from rasterio.transform import from_origin
+
+    shape = round(town.height_m / gsd_m), round(town.width_m / gsd_m)
+    heights, built = zip(*(ortho.truth(town, date, shape, gsd_m=gsd_m) for date in range(2)), strict=True)
+    before, after = (ortho.render(town, date, shape, gsd_m=gsd_m) for date in range(2))
+    return Pair(
+        before=before,
+        after=after,
+        change=(built[0] != built[1]).astype(np.uint8),
+        dsm_before=heights[0],
+        dsm_after=heights[1],
+        dtm=ortho.ground(town, shape, gsd_m=gsd_m),
+        transform=from_origin(EAST_M, NORTH_M + town.height_m, gsd_m, gsd_m),
+        crs=RasterioCRS.from_string(CRS),
+        dates=(town.conditions[0].date, town.conditions[1].date),
+    )
+
+
+def write(folder: str | Path, *, seed: int = 0, size_px: Size = 1024, photos: int = 24) -> Written:
+    """The files of a town: two orthophotos, change mask, heights, drone photos with exact cameras.
+
+    Files of these names are replaced, each whole or not at all; others are left alone. Raises BadInput.
+    """
+    path = files.check_folder(folder)
+    town = world(seed, size_px)
+    made = render(town)
+    paths = files.rasters(path, made)
+    return Written(folder=path, readme=files.readme(path, made, int(seed), 0), **paths)
+
+
+def warm() -> None:
+    """Compile and cache every kernel, so that the first picture does not wait for it."""
+    pair(0, SMALLEST_PX)
+
+
+def _shape(size_px: Size) -> tuple[int, int]:
+    sizes = size_px if isinstance(size_px, (tuple, list)) else (size_px, size_px)
+    if len(sizes) != 2 or not all(
+        isinstance(s, (int, np.integer)) and not isinstance(s, bool) for s in sizes
+    ):
+        raise BadInput("size_px", found=repr(size_px), expected="a whole number, or (height, width)")
+    if not all(SMALLEST_PX <= s <= LARGEST_PX for s in sizes):
+        raise BadInput("size_px", found=repr(size_px), expected=f"{SMALLEST_PX} to {LARGEST_PX} pixels")
+    return int(sizes[0]), int(sizes[1])
