@@ -37,8 +37,11 @@ def rgb_bands(names: Sequence[str | None], colors: Sequence[str] = (), *, count:
         found = [_first(words, color) for color in ("red", "green", "blue")]
         if all(found):
             return tuple(found)
-    unnamed = not any(names) and count >= 3
-    return (1, 2, 3) if unnamed else (1,)
+    named = [name for name in names if name and not _NUMBERED.fullmatch(name)]
+    return (1, 2, 3) if count >= 3 and not named else (1,)
+
+
+_NUMBERED = re.compile(r"(band|b)?[ _]?\d+", re.IGNORECASE)
 
 
 def _words(name: str) -> set[str]:

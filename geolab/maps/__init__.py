@@ -1,0 +1,127 @@
+"""Maps: items, photos, real pixels, two dates side by side, change.
+
+Plain ipyleaflet, everything from the page's own origin (service.jupyter draws the tiles); no
+basemap unless one is asked for. `toolbox` is leafmap's map with our layers, for researchers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ipyleaflet import Map, SplitMapControl, TileLayer
+
+from geolab import display, raster
+from geolab.errors import BadInput
+from geolab.maps.furniture import add_layers_control, add_panel, card, empty_map, name_sides, popups
+from geolab.maps.layers import (
+    bounds,
+    change_layer,
+    footprints,
+    photos,
+    pixels,
+    point,
+    split,
+)
+from geolab.maps.origin import Item, base_url, day, tile_url, title
+
+if TYPE_CHECKING:
+    from ipyleaflet import GeoJSON
+
+MOST_IMAGES = 40  # pixel layers on one map; more are outlines only
+
+__all__ = [
+    "add_items",
+    "base_url",
+    "bounds",
+    "card",
+    "change_layer",
+    "explore",
+    "footprints",
+    "photos",
+    "pixels",
+    "swipe",
+    "tile_url",
+    "toolbox",
+]
+
+
+def explore(items: Iterable[Item], *, height: str = "560px", basemap: Any = None) -> Map:
+    """A map of items: outlines, photos in clusters, the pixels of every image, a slider of dates.
+
+    items: STAC items of a catalogue that the server of this page serves. A click on a photo or an
+    outline opens its card. basemap: None for a plain ground; an xyzservices provider or TileLayer
+    asks servers outside.
+    """
+    listed = list(items)
+    chart = empty_map(bounds(listed), height=height, basemap=basemap)
+    images, dates = add_items(chart, listed)
+    add_panel(chart, images, dates)
+    add_layers_control(chart)
+    return chart
+
+
+def add_items(chart: Map, items: Iterable[Item]) -> tuple[list[TileLayer], list[str]]:
+    """The image layers put on any map and their dates; outlines, labels and photos are put there too."""
+    roles = split(items)
+    newest = roles.get("image", [])[-MOST_IMAGES:]
+    last = day(newest[-1]) if newest else ""
+    images = [pixels(item, visible=day(item) in ("", last)) for item in newest]
+    for layer in (*images, *_others(roles)):
+        chart.add(layer)
+    listed = [item for group in roles.values() for item in group]
+    show = popups(chart, listed, point)
+    chart.add(footprints([i for i in listed if i not in roles.get("photo", [])], show))
+    if roles.get("photo"):
+        chart.add(photos(roles["photo"], show))
+    return images, [day(item) for item in newest]
+
+
+def _others(roles: dict[str, list[Item]]) -> list[TileLayer | GeoJSON]:
+    """Height models and labels, listed in the map's control and switched off at first."""
+    heights = [pixels(item, colormap="cividis", visible=False) for item in roles.get("dsm", [])]
+    labels = [change_layer(item, asset="data") for item in roles.get("label", [])]
+    for layer in labels:
+        layer.visible = False
+    return [*heights, *labels]
+
+
+def swipe(before: Item, after: Item, *, change: Any = None, height: str = "560px") -> Map:
+    """Two dates of one place, either side of a handle that says which is where, in one stretch.
+
+    change: an item with a mask, a FeatureCollection, or a layer, drawn over both.
+    Raises BadInput when one of them has no pixels to show.
+    """
+    limits = shared_limits(before, after)
+    chart = empty_map(bounds([before, after]), height=height)
+    left, right = (pixels(item, limits=limits) for item in (before, after))
+    chart.add(SplitMapControl(left_layer=left, right_layer=right))
+    if change is not None:
+        chart.add(change_layer(change) if isinstance(change, dict) else change)
+    name_sides(chart, day(before) or title(before), day(after) or title(after))
+    add_layers_control(chart)
+    return chart
+
+
+def shared_limits(*items: Item) -> display.Limits:
+    """One (low, high) a band from all items together, 2-98 % of their overviews."""
+    samples = []
+    for item in items:
+        if "data" not in item.get("assets", {}):
+            raise BadInput(f"item {title(item)}", found="no asset 'data'", expected="pixels to show")
+        with raster.open_raster(item["assets"]["data"]["href"]) as dataset:
+            colors = [c.name for c in dataset.colorinterp]
+            count = sum(color != "alpha" for color in colors)
+            bands = display.rgb_bands(dataset.descriptions, colors, count=count)
+            samples.append(display.read_sample(dataset, bands))
+    return display.limits(*samples)
+
+
+def toolbox(items: Iterable[Item], *, height: str = "640px") -> Any:
+    """leafmap's Map with our layers on it: drawing, measuring, inspecting, exporting.
+
+    Importing leafmap takes seconds, so it happens here and nowhere else.
+    """
+    from geolab.maps.researcher import leafmap_with
+
+    return leafmap_with(list(items), height=height)
