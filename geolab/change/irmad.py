@@ -52,7 +52,9 @@ class IrMad:
     def no_change(self, before: Array, after: Array) -> Float:
         """Probability that nothing changed, [y, x], 0..1; NaN where invalid.
 
-        The share of unchanged pixels that look at least as changed. Nielsen (2007), eq. 12.
+        The share of unchanged pixels that look at least as changed, if MAD variates are normal.
+        Low rather than high: the weights favour the calmest of the unchanged pixels, so that
+        the others look more changed than they are. Nielsen (2007).
         """
         return _survival(self._chi_square(before, after), len(self.variance))
 
@@ -79,7 +81,7 @@ def fit(before: Array, after: Array) -> IrMad:
     rounds are done: the unchanged pixels end up defining what "unchanged" looks like.
     Bands that are constant or a combination of others take no part.
     Raises BadInput for too few pixels, or a date without any contrast.
-    Nielsen (2007), The regularized iteratively reweighted MAD method, eqs. 1-12.
+    Nielsen (2007), The regularized iteratively reweighted MAD method.
     """
     bands, pixels = before.shape
     if pixels < 2 * bands + 2:
