@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from PIL import (  # naming a plugin registers its format
-    AvifImagePlugin,
+from PIL import (  # importing a plugin registers its format
+    AvifImagePlugin,  # noqa: F401
     Image,
-    JpegImagePlugin,
-    MpoImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
+    JpegImagePlugin,  # noqa: F401
+    MpoImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
     UnidentifiedImageError,
-    WebPImagePlugin,
+    WebPImagePlugin,  # noqa: F401
 )
 from rasterio.errors import RasterioError
 
@@ -29,13 +29,14 @@ from geolab.raster.info import GDAL_OPTIONS
 
 LARGEST_PX = 500_000_000  # the largest aerial cameras have 150 million
 FORMATS = {  # Pillow's name: our suffix and media type
-    JpegImagePlugin.JpegImageFile.format: (".jpg", "image/jpeg"),
-    MpoImagePlugin.MpoImageFile.format: (".jpg", "image/jpeg"),
-    PngImagePlugin.PngImageFile.format: (".png", "image/png"),
-    TiffImagePlugin.TiffImageFile.format: (".tif", "image/tiff"),
-    WebPImagePlugin.WebPImageFile.format: (".webp", "image/webp"),
-    AvifImagePlugin.AvifImageFile.format: (".avif", "image/avif"),
+    "JPEG": (".jpg", "image/jpeg"),
+    "MPO": (".jpg", "image/jpeg"),
+    "PNG": (".png", "image/png"),
+    "TIFF": (".tif", "image/tiff"),
+    "WEBP": (".webp", "image/webp"),
+    "AVIF": (".avif", "image/avif"),
 }
+_OPENERS = [name for name in FORMATS if name != "MPO"]  # the JPEG plugin opens those
 _DNG_VERSION = 50706
 
 # Sizes are checked against LARGEST_PX before a pixel is decoded; Pillow would warn at 89 million.
@@ -60,7 +61,7 @@ class Photo:
 def read_photo(path: Path) -> Photo:
     """The header of a photo; no pixel is read. Raises FileRejected."""
     try:
-        with Image.open(path, formats=list(FORMATS)) as image:
+        with Image.open(path, formats=_OPENERS) as image:
             if image.width * image.height > LARGEST_PX:
                 raise FileRejected(str(path), _too_large(image))
             if image.format == "TIFF" and _DNG_VERSION in image.tag_v2:  # type: ignore[attr-defined]
@@ -119,7 +120,7 @@ def _read_jpeg(path: Path, photo: Photo) -> Image.Image:
 
 
 def _read_other(path: Path) -> Image.Image:
-    with Image.open(path, formats=list(FORMATS)) as image:
+    with Image.open(path, formats=_OPENERS) as image:
         image.load()
         if image.mode.startswith(("I", "F")):  # 16 bits and more
             return image.convert("F").point(lambda v: v / 256).convert("L")

@@ -88,8 +88,8 @@ def _photo_or_refuse(file: Local) -> Photo:
     if photo.format not in ("JPEG", "MPO") and not photo.has_metadata:
         raise FileRejected(
             str(file.path),
-            f"it is a {photo.format} picture with neither a georeference nor a camera's EXIF, so its "
-            "place is unknown; give it one: gdal_translate -a_srs EPSG:... -a_ullr LEFT TOP RIGHT BOTTOM IN OUT",
+            f"it is a {photo.format} picture with neither a georeference nor a camera's EXIF, so its place "
+            "is unknown; give it one: gdal_translate -a_srs EPSG:... -a_ullr LEFT TOP RIGHT BOTTOM IN OUT",
         )
     return photo
 

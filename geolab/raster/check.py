@@ -50,7 +50,7 @@ def _container(dataset: DatasetReader) -> str:
         return "it holds no raster bands"
     return (
         f"it holds {len(names)} rasters ({', '.join(names[:8])}); take one out first: "
-        f"gdal_translate '{dataset.subdatasets[0]}' {names[0]}.tif"
+        f"gdal_translate {dataset.driver.upper()}:FILE:{names[0]} {names[0]}.tif"
     )
 
 
