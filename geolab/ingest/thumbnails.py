@@ -34,9 +34,10 @@ def write_raster_thumbnail(uri: str, target: Path) -> None:
             valid = dataset.read_masks(bands, out_shape=(len(bands), *shape)) > 0
             rgb = np.stack([stretch(p, v) for p, v in zip(pixels, valid, strict=True)], axis=-1)
         alpha = _visible(dataset, shape)
+        north_up = (slice(None, None, -1 if info.transform.e > 0 else 1),)
     if rgb.shape[-1] == 1:
         rgb = rgb.repeat(3, axis=-1)
-    _save(Image.fromarray(np.dstack([rgb, alpha])), target)
+    _save(Image.fromarray(np.ascontiguousarray(np.dstack([rgb, alpha])[north_up])), target)
 
 
 def rgb_bands(info: Info) -> list[int]:
@@ -80,7 +81,8 @@ def _palette(dataset: DatasetReader, shape: tuple[int, ...]) -> Array:
 
 def _visible(dataset: DatasetReader, shape: tuple[int, ...]) -> Array:
     """[y, x] uint8, 0 where the dataset is invalid."""
-    alpha = dataset.dataset_mask(out_shape=shape)
+    # any opacity counts: in files of 16 bits with an alpha of 0..255 all of it is next to nothing
+    alpha = np.where(dataset.dataset_mask(out_shape=shape) > 0, 255, 0)
     if np.issubdtype(dataset.dtypes[0], np.floating):
         alpha = np.where(np.isnan(dataset.read(1, out_shape=shape)), 0, alpha)
     return alpha.astype(np.uint8)

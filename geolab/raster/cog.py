@@ -71,7 +71,7 @@ def write_cog(
             with rasterio.open(raw, "w", **profile) as dataset:
                 _describe(dataset, band_names, tags or {}, scales, colorinterp, colormap)
                 yield Writer(dataset)
-            _to_cog(raw, target, resampling=resampling)
+            _to_cog(raw, target, resampling=resampling, small=_is_small(like.shape))
 
 
 def _describe(
@@ -124,17 +124,18 @@ def make_cog(source: str, target: str | os.PathLike[str], *, resampling: str | N
     Raises FileRejected when the pixels can't be read.
     """
     with open_raster(source) as dataset:
+        small = _is_small(dataset.shape)
         discrete = dataset.colorinterp[0] == ColorInterp.palette or "complex" in dataset.dtypes[0]
     with _local_target(target) as local, rasterio.Env(**GDAL_OPTIONS):
         try:
-            _to_cog(
-                store.vsi_path(source), local, resampling=resampling or ("nearest" if discrete else "average")
-            )
+            chosen = resampling or ("nearest" if discrete else "average")
+            _to_cog(store.vsi_path(source), local, resampling=chosen, small=small)
         except RasterioError as error:
             raise FileRejected(source, f"can't be converted to a COG: {error}") from error
 
 
-def _to_cog(source: str | Path, target: Path, *, resampling: str) -> None:
+def _to_cog(source: str | Path, target: Path, *, resampling: str, small: bool) -> None:
+    """small: needs no overviews. GDAL 3.10 then copies those of the source, even with IGNORE_EXISTING."""
     rasterio.shutil.copy(
         str(source),
         str(target),
@@ -142,11 +143,15 @@ def _to_cog(source: str | Path, target: Path, *, resampling: str) -> None:
         BLOCKSIZE=BLOCK_PX,
         COMPRESS="DEFLATE",
         PREDICTOR="YES",
-        OVERVIEWS="IGNORE_EXISTING",
+        OVERVIEWS="NONE" if small else "IGNORE_EXISTING",
         OVERVIEW_RESAMPLING=resampling.upper(),
         BIGTIFF="IF_SAFER",
         STATISTICS="NO",
     )
+
+
+def _is_small(shape: tuple[int, int]) -> bool:
+    return max(shape) <= BLOCK_PX
 
 
 def is_cog(uri: str) -> bool:

@@ -11,18 +11,19 @@ from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
 from geolab.errors import BadInput
-from geolab.raster.grid import lonlat
+from geolab.raster.grid import gsd_m, lonlat
 from geolab.raster.info import Info
 
 Array = np.ndarray
 EDGE_POINTS = 20  # on each side: edges that are straight on the grid are curves in lon/lat
+TOLERANCE_PX = 0.05  # an edge that bends by less is straight
 DIGITS = 9  # of a degree: 0.1 mm
 
 
 def outline(info: Info) -> dict[str, Any]:
     """The footprint as GeoJSON: Polygon, or MultiPolygon cut at the antimeridian, rings counter-clockwise.
 
-    Edges carry 20 points a side. A raster that reaches beyond the Earth's disc (geostationary) gets the
+    Curved edges carry up to 20 points a side. A raster that reaches beyond the Earth's disc (geostationary) gets the
     convex hull of what lies on Earth. Raises BadInput without a CRS.
     """
     if info.crs is None:
@@ -30,7 +31,8 @@ def outline(info: Info) -> dict[str, Any]:
     lon, lat = lonlat(info, *_edge(info))
     if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
         return as_geojson(_hull_on_earth(info))
-    return as_geojson(lonlat_polygon(lon, lat.clip(-90, 90)))  # half pixels may stand out beyond a pole
+    whole = lonlat_polygon(lon, lat.clip(-90, 90))  # half pixels may stand out beyond a pole
+    return as_geojson(whole.simplify(TOLERANCE_PX * gsd_m(info) / 111_000))
 
 
 def _edge(info: Info) -> tuple[Array, Array]:
