@@ -8,7 +8,7 @@ All positions are on the scene's own pixel grid and none depends on the number o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Span:
     def size(self) -> int:
         return self.stop - self.start
 
+    def clipped(self, length: int) -> Span:
+        """The part within 0..length."""
+        return Span(max(self.start, 0), min(self.stop, length))
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -45,6 +49,12 @@ class Tile:
     @property
     def read_shape(self) -> tuple[int, int]:
         return self.read_rows.size, self.read_cols.size
+
+    def within(self, height: int, width: int) -> Tile:
+        """The same tile, without the context that lies beyond the scene."""
+        return replace(
+            self, read_rows=self.read_rows.clipped(height), read_cols=self.read_cols.clipped(width)
+        )
 
     def core(self, read: NDArray) -> NDArray:
         """The part of a [..., y, x] array over the read spans that is written (a view)."""
@@ -118,17 +128,17 @@ def bounding(places: NDArray[np.intp]) -> Span:
     return Span(int(places.min()), int(places.max()) + 1)
 
 
-def sample(height: int, width: int) -> Iterator[tuple[Span, Span]]:
+def sample(height: int, width: int, side_px: int = SAMPLE_PX) -> Iterator[tuple[Span, Span]]:
     """Windows (rows, cols) spread evenly over a scene, the same ones on every run.
 
-    A scene of at most 2**20 pixels comes whole. Of a larger one come up to 1024 windows of 128 px
-    in the order of the R2 low-discrepancy sequence (Roberts, 2018): any first few of them cover
-    the scene, so the reader may stop as soon as it has seen enough valid pixels.
+    A scene of at most 2**20 pixels comes whole. Of a larger one come up to 1024 windows in the
+    order of the R2 low-discrepancy sequence (Roberts, 2018): any first few of them cover the
+    scene, so the reader may stop as soon as it has seen enough valid pixels.
     """
     if height * width <= WHOLE_SAMPLE:
         yield Span(0, height), Span(0, width)
         return
-    high, wide = min(SAMPLE_PX, height), min(SAMPLE_PX, width)
+    high, wide = min(side_px, height), min(side_px, width)
     plastic = 1.324717957244746
     for k in range(1, CANDIDATES + 1):
         top = int((0.5 + k / plastic) % 1 * (height - high + 1))

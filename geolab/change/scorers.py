@@ -1,0 +1,93 @@
+"""From the pixels of two dates to a score 0..1 of every pixel: classic statistics and models alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geolab.change.classic import Fitted
+from geolab.change.radiometry import Normalisation
+from geolab.change.sources import Seen
+
+if TYPE_CHECKING:
+    from geolab.change.preprocessing import Preprocessing
+
+Array = NDArray[Any]
+Predictor = Callable[[Array, Array], Array]
+
+
+class Scorer(Protocol):
+    """One way to score a tile; safe to call from several threads.
+
+    halo_px: context that a pixel's score depends on; multiple_px: where tiles must begin and end.
+    reflects: whether the context beyond the scene's border is its reflection; otherwise there is none.
+    """
+
+    @property
+    def halo_px(self) -> int: ...
+    @property
+    def multiple_px(self) -> int: ...
+    @property
+    def reflects(self) -> bool: ...
+    def __call__(self, before: Seen, after: Seen) -> NDArray[np.float32]:
+        """The score [y, x]; NaN or anything where a date is invalid."""
+        ...
+
+
+class ClassicScorer:
+    """A classic statistic, fitted to the scene."""
+
+    multiple_px = 1
+    reflects = False
+
+    def __init__(self, fitted: Fitted, normalisation: Normalisation | None = None):
+        self._fitted, self._normalisation = fitted, normalisation
+
+    @property
+    def halo_px(self) -> int:
+        return self._fitted.halo_px
+
+    def __call__(self, before: Seen, after: Seen) -> NDArray[np.float32]:
+        late = after.floats()
+        if self._normalisation is not None:
+            late = self._normalisation.apply(late)
+        return self._fitted.score(self._fitted.statistic(before.floats(), late))
+
+
+class ModelScorer:
+    """A trained network; each tile is a run of its own, so no batch can change its result."""
+
+    reflects = True
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        preprocessing: Preprocessing,
+        *,
+        halo_px: int,
+        multiple_px: int,
+        normalisation: Normalisation | None = None,
+    ):
+        self._predictor, self._normalisation = predictor, normalisation
+        self._mean = np.asarray(preprocessing.mean, np.float32)[:, None, None]
+        self._scale = np.asarray([1 / s for s in preprocessing.std], np.float32)[:, None, None]
+        self.halo_px, self.multiple_px = halo_px, multiple_px
+
+    def __call__(self, before: Seen, after: Seen) -> NDArray[np.float32]:
+        if self._normalisation is not None:
+            after = Seen(self._normalisation.apply(after.floats()), after.invalid)
+        return self._predictor(self.scaled(before)[None], self.scaled(after)[None])[0]
+
+    def scaled(self, seen: Seen) -> NDArray[np.float32]:
+        """What Preprocessing.apply gives, bit for bit, straight from stored integers.
+
+        Two passes over the pixels; going by float32 and NaN takes five times as long.
+        """
+        values = np.subtract(seen.values, self._mean, dtype=np.float32)
+        values *= self._scale
+        if seen.invalid is not None:
+            values[seen.invalid] = 0
+        return values
