@@ -162,8 +162,7 @@ def _edges(grey: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.fl
     filled = np.where(valid, grey, grey[valid].mean())
     strength: Array = np.sqrt(ndimage.gaussian_gradient_magnitude(filled, 1.0))
     inner = np.asarray(ndimage.binary_erosion(valid, iterations=4, border_value=1), bool)
-    strength = np.where(inner, strength, 0)
-    if not inner.any() or strength.max() == 0:
+    if not strength[inner].any():
         return np.zeros_like(strength)
     strength = np.where(inner, strength - strength[inner].mean(), 0)
     return strength * _taper(grey.shape[0])[:, None] * _taper(grey.shape[1])

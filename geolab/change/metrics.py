@@ -6,7 +6,6 @@ score of the sum. An average of per-tile scores is another, smaller-is-noisier n
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +20,8 @@ LEVELS = 255
 """Levels of a stored probability: 0..254 stand for 0..1; 255 is nodata."""
 
 NODATA = 255
+
+_PROBABILITIES = np.arange(LEVELS) / (LEVELS - 1)
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,7 @@ def level(threshold: float) -> int:
     """
     if not 0 <= threshold <= 1:
         raise BadInput("threshold", found=threshold, expected="a probability 0..1")
-    lowest = math.ceil(threshold * (LEVELS - 1))
-    # k / 254 * 254 may round to just above k
-    return lowest - 1 if lowest > 0 and (lowest - 1) / (LEVELS - 1) >= threshold else lowest
+    return int(np.searchsorted(_PROBABILITIES, threshold))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +159,7 @@ class PrCurve:
     @property
     def thresholds(self) -> NDArray[np.float64]:
         """The probability of every level, [255], rising from 0 to 1."""
-        return np.arange(LEVELS) / (LEVELS - 1)
+        return _PROBABILITIES.copy()
 
     @property
     def precision(self) -> NDArray[np.float64]:

@@ -59,13 +59,16 @@ def test_the_shift_survives_noise_another_light_and_changes() -> None:
 
 
 def test_nodata_does_not_hold_the_shift_at_zero() -> None:
-    before = _scene()
-    after = _moved(before, 5, -3)
+    scene = _scene() * 0.1 + np.linspace(0, 300, 420, dtype=np.float32)  # weak fields on a slope
+    before, after = scene[:, 20:270, 20:380].copy(), scene[:, 15:265, 23:383].copy()
     for image in (before, after):  # the same nodata at both dates is an edge that has not moved
-        image[:, 60:110, 70:120] = np.nan
-        image[:, :8] = np.nan
+        image[:, 20:60, ::60] = np.nan
+        image[:, 100:120, 30:150] = np.nan
+        image[:, 180:200, 210:330] = np.nan
+        image[:, :4] = np.nan
     found = coregister.shift(before, after)
     assert (found.dy_px, found.dx_px) == pytest.approx((5, -3), abs=0.1)
+    assert found.ok
 
 
 def test_images_without_anything_in_common_are_not_ok() -> None:
