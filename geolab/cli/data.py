@@ -105,7 +105,7 @@ def search_items(args: argparse.Namespace) -> int:
 
     page = catalog.open_catalog(settings.load()).search(
         catalog.Search(
-            collections=tuple(args.collection),
+            collections=tuple(args.collection) or None,
             bbox=None if args.bbox is None else _bbox(args.bbox),
             datetime=args.datetime,
             filter=args.filter,

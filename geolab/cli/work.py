@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from geolab import settings
 from geolab.cli import output
-from geolab.errors import BadInput
+from geolab.errors import BadInput, one_line
+from geolab.settings import Settings
+
+if TYPE_CHECKING:
+    from geolab.jobs import Outcome
 
 
 def add_demo(parsers: Any) -> None:
@@ -89,8 +92,8 @@ def list_notebooks(args: argparse.Namespace) -> int:
         output.print_json(_contract(contract))
         return 0
     print(f"{contract.name}: {contract.summary}\n")
-    rows = [(p.name, p.type, _literal(p.default), p.help) for p in contract.parameters]
-    output.table(["parameter", "type", "default", "help"], rows)
+    rows = [(p.name, p.type, _literal(p.default), p.kind, p.help) for p in contract.parameters]
+    output.table(["parameter", "type", "default", "values", "help"], rows)
     return 0
 
 
@@ -115,15 +118,45 @@ def run_notebook(args: argparse.Namespace) -> int:
     from geolab import jobs
 
     found = settings.load()
-    contract = jobs.contract(jobs.find_notebook(args.name))
     texts = dict(_assignment(text) for text in args.parameters)
-    values = jobs.parse(contract, texts, settings=found)
-    outcome = jobs.run(args.name, values, settings=found, force=args.force, timeout_s=args.timeout)
+    outcome = execute(
+        args.name, texts, settings=found, force=args.force, timeout_s=args.timeout, quiet=args.json
+    )
     if args.json:
         output.print_json(jobs.as_json(outcome))
     else:
         show_outcome(outcome)
     return 0 if outcome.state == "succeeded" else 1
+
+
+def execute(
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    settings: Settings,
+    force: bool = False,
+    timeout_s: float | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """The outcome of a run, its progress drawn while it lasts; Ctrl-C cancels it."""
+    from geolab import jobs
+
+    submitted = jobs.submit(name, parameters, settings=settings, force=force, timeout_s=timeout_s)
+    try:
+        with output.progress(quiet=quiet) as bar:
+            task = bar.add_task(name, total=None)
+            for event in jobs.watch(submitted.run_id, settings=settings):
+                if event["event"] == "progress" and event["total"]:
+                    what = f"{name}  {one_line(event['what'], 60)}"
+                    bar.update(task, completed=event["done"], total=event["total"], description=what)
+        outcome = jobs.wait(submitted.run_id, settings=settings, reused=submitted.reused)
+    except KeyboardInterrupt:
+        if not submitted.reused:
+            jobs.cancel(submitted.run_id, settings=settings)
+        raise
+    if submitted.reused and outcome.state in ("cancelled", "lost"):  # somebody else's was stopped: our turn
+        return execute(name, parameters, settings=settings, force=force, timeout_s=timeout_s, quiet=quiet)
+    return outcome
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -133,7 +166,7 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def show_outcome(outcome: Any) -> None:
+def show_outcome(outcome: Outcome) -> None:
     """What a person wants to know of a run that has ended."""
     if outcome.state != "succeeded":
         print(outcome.error or f"the run is {outcome.state}", file=sys.stderr)
@@ -171,27 +204,19 @@ def print_log(args: argparse.Namespace) -> int:
     from geolab import jobs
 
     found = settings.load()
-    position = 0
-    while True:
-        record = jobs.show(args.id, settings=found)  # before reading, so that its last lines are read too
-        position += _copy_log(jobs.log_path(args.id, settings=found), position)
-        if not args.follow or record.state not in ("queued", "running"):
-            return 0
-        time.sleep(0.3)
+    pieces = jobs.follow(args.id, settings=found) if args.follow else [_log(args.id, found)]
+    for text in pieces:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    return 0
 
 
-def _copy_log(path: Path, position: int) -> int:
-    """Print what was added to a log since a position in bytes; returns how many bytes that was."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(position)
-            added = stream.read()
-    except FileNotFoundError:
-        return 0
-    text = added.decode(errors="replace")
-    sys.stdout.write("".join(c for c in text if c.isprintable() or c in "\n\t"))
-    sys.stdout.flush()
-    return len(added)
+def _log(run_id: str, found: Settings) -> str:
+    from geolab import jobs
+    from geolab.jobs.failure import clean
+
+    path = jobs.log_path(run_id, settings=found)
+    return clean(path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n"))
 
 
 def cancel_run(args: argparse.Namespace) -> int:
