@@ -66,8 +66,9 @@ def _check_bands(model: Model, info: raster.Info) -> None:
     trained = model.preprocessing.bands
     if len(names) != len(trained):
         raise BadInput(
-            "bands of the image", found=len(names), expected=f"{len(trained)}, as the model was trained on"
-        )
+            "bands of the image", found=len(names), expected=f"{len(trained)}, as the model was trained on",
+            remedy=_about_alpha(info),
+        )  # fmt: skip
     told = not any(_is_generic(name) for name in (*names, *trained))
     if told and [n.casefold() for n in names] != [n.casefold() for n in trained]:
         raise BadInput(
@@ -78,3 +79,14 @@ def _check_bands(model: Model, info: raster.Info) -> None:
 
 def _is_generic(name: str) -> bool:
     return name.casefold().removeprefix("band").strip(" _").isdigit()
+
+
+def _about_alpha(info: raster.Info) -> str:
+    """GDAL calls the last of four 8-bit bands alpha unless its writer says what it is."""
+    alpha = [i for i in range(1, info.count + 1) if i not in info.data_bands]
+    if not alpha:
+        return ""
+    return (
+        f"band {alpha[0]} is marked as transparency; if it holds data, say so: "
+        f"rio edit-info --colorinterp {alpha[0]}=undefined FILE"
+    )
