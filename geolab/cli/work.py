@@ -72,7 +72,7 @@ def _add_runs(parsers: Any) -> None:
 
 
 def run_demo(args: argparse.Namespace) -> int:
-    from geolab import demo
+    from geolab.cli import demo
 
     return demo.show(settings.load(), as_json=args.json)
 
