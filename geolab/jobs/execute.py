@@ -86,6 +86,10 @@ def execute(
         return failure.of_cell(place.number, error.source, error.ename, error.evalue, error.traceback)
     except DeadKernelError:
         return failure.of_dead_kernel(place)
+    except RuntimeError as error:  # nbclient 0.11: a kernel that dies before it has answered once
+        if place.number:
+            raise
+        return f"the kernel did not start: {error}"
     if place.executed < place.total:  # papermill takes sys.exit(0) for the end of a notebook
         return f"the notebook ended itself in {place}; {place.executed} of {place.total} cells ran"
     return ""

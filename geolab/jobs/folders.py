@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,27 +84,30 @@ def publish(settings: Settings, run: Record) -> Path:
 
 
 def tidy(settings: Settings, run: Record) -> Path:
-    """Reduce what is left of a private folder to notebook and log, and put it with the attempts."""
+    """Reduce what is left of a private folder to notebook and log, and put it with the attempts.
+
+    Two processes may do so at once.
+    """
     source, target = private(settings, run.id), attempt(settings, run)
     replaced = read_report(source)
     if replaced is not None and ids.PATTERN.fullmatch(replaced["run_id"]):  # may be exchanged by a forced run
         target = target.with_name(replaced["run_id"])
     if not source.is_dir():
         return target
-    for entry in source.iterdir():
-        if entry.name not in _KEPT_OF_AN_ATTEMPT:
-            _remove(entry)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        shutil.rmtree(source)
-    else:
-        source.rename(target)
+    with suppress(FileNotFoundError):  # the other process has just finished this
+        for entry in source.iterdir():
+            if entry.name not in _KEPT_OF_AN_ATTEMPT:
+                _remove(entry)
+        if not target.exists():
+            source.rename(target)
+    shutil.rmtree(source, ignore_errors=True)
     return target
 
 
 def _remove(entry: Path) -> None:
     if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
+        shutil.rmtree(entry, ignore_errors=True)
     else:
         entry.unlink(missing_ok=True)
 

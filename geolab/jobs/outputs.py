@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ _RASTERS = (".tif", ".tiff")
 def write_report(folder: Path, final: Path, run: Record, inputs: list[Input], *, seconds: float) -> None:
     """Write report.json, the last file of a run, with every path as it will be when published."""
     handed_over = _handed_over(folder)
-    items = [_item(run, name, uri, inputs) for name, uri in _rasters(handed_over["results"], folder)]
+    items = list(_items(run, handed_over["results"], folder, inputs))
     report = {
         "run_id": run.id,
         "key": run.key,
@@ -119,17 +120,33 @@ def _rasters(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]
                 yield (f"{name}-{number}" if isinstance(value, list) else name), str(one)
 
 
-def _item(run: Record, name: str, uri: str, inputs: list[Input]) -> dict[str, Any]:
-    from geolab import ingest  # rasterio loads with it; most runs of the ledger's commands never need it
+def _items(
+    run: Record, results: dict[str, Any], folder: Path, inputs: list[Input]
+) -> Iterator[dict[str, Any]]:
+    facts = {"geolab:run": run.id, "geolab:notebook": run.notebook, **_dates(inputs)}
+    for name, uri in _rasters(results, folder):
+        from geolab import ingest  # rasterio loads with it; many runs have no raster
 
-    return ingest.product_item(
-        uri,
-        item_id=f"{run.key[: folders.KEY_DIGITS]}-{name}",
-        collection=COLLECTION,
-        title=f"{run.notebook} {name}",
-        properties={"geolab:run": run.id, "geolab:notebook": run.notebook, "geolab:result": name},
-        derived_from=[one.item_id for one in inputs if one.item_id],
-    )
+        try:
+            yield ingest.product_item(
+                uri,
+                item_id=f"{run.key[: folders.KEY_DIGITS]}-{name}",
+                collection=COLLECTION,
+                title=f"{run.notebook} {name} {run.key[:6]}",
+                properties=facts | {"geolab:result": name},
+                derived_from=[one.item_id for one in inputs if one.item_id],
+            )
+        except FileRejected as error:  # one that lies nowhere on Earth is a result, but no item
+            _log.warning("the result %s does not go into the catalogue: %s", name, error)
+
+
+def _dates(inputs: list[Input]) -> dict[str, str]:
+    """The time that a product shows: from its first input to its last; without any, now."""
+    starts, ends = [i.start for i in inputs if i.start], [i.end for i in inputs if i.end]
+    if not starts or not ends:
+        return {"datetime": when(time.time()) or ""}
+    first, last = (f(each, key=datetime.fromisoformat) for f, each in ((min, starts), (max, ends)))
+    return {"datetime": first} if first == last else {"start_datetime": first, "end_datetime": last}
 
 
 def announce(settings: Settings, folder: Path) -> None:

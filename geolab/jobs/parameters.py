@@ -114,9 +114,9 @@ def _heading(found: list[Cell], stem: str) -> tuple[str, str]:
 
 
 def _read_parameters(path: Path, cell: Cell) -> tuple[Parameter, ...]:
-    comments = _comments(path, cell)
-    found: dict[str, Parameter] = {}
-    for statement in _statements(path, cell):
+    statements, found = _statements(path, cell), dict[str, Parameter]()
+    comments = _comments(cell)
+    for statement in statements:
         line = statement.lineno
         try:
             parameter = _parameter(statement, comments.get(line, ""))
@@ -136,12 +136,9 @@ def _statements(path: Path, cell: Cell) -> list[ast.stmt]:
         raise ContractBroken(path.name, f"not Python: {error}", cell=cell.number, line=line) from error
 
 
-def _comments(path: Path, cell: Cell) -> dict[int, str]:
-    """The comment of each line, without its '#'."""
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(cell.source).readline))
-    except (tokenize.TokenError, SyntaxError) as error:
-        raise ContractBroken(path.name, f"not Python: {error}", cell=cell.number) from error
+def _comments(cell: Cell) -> dict[int, str]:
+    """The comment of each line, without its '#'; the cell is known to be Python."""
+    tokens = tokenize.generate_tokens(io.StringIO(cell.source).readline)
     return {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
 
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Input:
-    """One thing a run reads. sha256: of its content, 64 hex digits; item_id: when it is an item."""
+    """One thing a run reads.
+
+    sha256: of its content, 64 hex digits. item_id, collection, start, end: when it is an item.
+    """
 
     parameter: str
     ref: str
@@ -33,6 +36,8 @@ class Input:
     sha256: str
     item_id: str = ""
     collection: str = ""
+    start: str = ""  # of the time it shows, RFC 3339
+    end: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ def _find(parameter: Parameter, text: Any, settings: Settings) -> _Found | None:
         raise BadInput(parameter.name, found=repr(text), expected=f"the name of a {parameter.kind}")
     if not text and (parameter.default in ("", None, []) or parameter.references == ("model",)):
         return None
+    if not text:
+        raise BadInput(parameter.name, found="nothing", expected=f"the name of a {parameter.kind}")
     missing: NotFound | None = None
     for reference in parameter.references:
         try:
@@ -108,9 +115,17 @@ def _find_item(text: str, settings: Settings) -> _Found:
     item = catalog.find(text, settings)
 
     def hashed(name: str) -> Input:
-        return Input(name, text, "item", _item_hash(item), item["id"], item.get("collection") or "")
+        start, end = _times(item["properties"])
+        return Input(
+            name, text, "item", _item_hash(item), item["id"], item.get("collection") or "", start, end
+        )
 
     return _Found(text, hashed)
+
+
+def _times(properties: dict[str, Any]) -> tuple[str, str]:
+    moment = properties.get("datetime") or ""
+    return properties.get("start_datetime") or moment, properties.get("end_datetime") or moment
 
 
 def _find_collection(text: str, settings: Settings) -> _Found:

@@ -179,10 +179,18 @@ def wait(run_id: str, *, settings: Settings | None = None, reused: bool = False)
             reconcile(settings, ledger)
             looked = time.monotonic()
         time.sleep(POLL_S)
+    _wait_until_tidy(settings, run_id)
     report = folders.read_report(Path(found.folder)) if found.state == "succeeded" else None
     results = report["results"] if report else {}
     folder = Path(found.folder) if found.folder else None
     return Outcome(found.id, found.state, found.key, folder, reused, results, found.error)
+
+
+def _wait_until_tidy(settings: Settings, run_id: str) -> None:
+    """Wait a little until the run's own process has put its folder where the ledger says."""
+    deadline = time.monotonic() + 5
+    while folders.private(settings, run_id).is_dir() and time.monotonic() < deadline:
+        time.sleep(POLL_S / 10)
 
 
 def cancel(run_id: str, *, settings: Settings | None = None) -> View:

@@ -107,7 +107,7 @@ def _from_runner(described: Path) -> Run:
         facts = json.loads(described.read_bytes())
         facts.pop("inputs")
         run = Run(described.parent, settings_module.load(), **facts)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, LookupError) as error:
         raise FileRejected(str(described), f"GEOLAB_RUN does not name a run ({error!r}); unset it") from error
     logger = logging.getLogger("geolab")
     logger.addHandler(_EventHandler(run))

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from geolab.errors import BadInput
+from geolab.errors import BadInput, one_line
 
 BASES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 REFERENCES = ("item", "collection", "model", "source")
@@ -78,7 +78,7 @@ _EXPECTED = {
 
 def _wrong(parameter: Parameter, found: str) -> BadInput:
     expected = _EXPECTED[parameter.base] + (" or none" if parameter.optional else "")
-    return BadInput(parameter.name, found=found, expected=expected)
+    return BadInput(parameter.name, found=one_line(found, 80), expected=expected)
 
 
 def checked(parameter: Parameter, given: Any) -> Any:

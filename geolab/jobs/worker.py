@@ -76,8 +76,10 @@ class _Work:
         except GeolabError as problem:
             self._end("failed", str(problem))
         except BaseException as problem:
-            self._end("failed", f"the runner failed: {problem!r}; its log has the traceback")
-            raise
+            if not self.stopped:
+                self._end("failed", f"the runner failed: {problem!r}; its log has the traceback")
+                raise
+            self._end(self.stopped, self.why)  # papermill stumbled over the kernel that was taken away
         finally:
             self.over.set()
 
