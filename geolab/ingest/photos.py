@@ -18,14 +18,13 @@ from PIL import (  # importing a plugin registers its format
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
-from rasterio.errors import RasterioError
 
 from geolab.errors import FileRejected, one_line
 from geolab.ingest import camera
 from geolab.ingest.exif import DAMAGED, Exif, read_exif
 from geolab.ingest.thumbnails import LONGEST_PX
 from geolab.ingest.xmp import read_xmp
-from geolab.raster.info import GDAL_OPTIONS
+from geolab.raster.info import GDAL_ERRORS, GDAL_OPTIONS
 
 LARGEST_PX = 500_000_000  # the largest aerial cameras have 150 million
 FORMATS = {  # Pillow's name: our suffix and media type
@@ -101,7 +100,7 @@ def read_picture(path: Path, photo: Photo) -> Image.Image:
     """
     try:
         return _read_jpeg(path, photo) if photo.format in ("JPEG", "MPO") else _read_other(path)
-    except (RasterioError, *DAMAGED) as error:
+    except (*GDAL_ERRORS, *DAMAGED) as error:
         cause = error.__cause__ or error
         detail = one_line(str(cause).replace(f"{path.name}, ", "").replace(str(path), "it"), 100)
         raise FileRejected(

@@ -12,8 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rasterio.errors import RasterioError
-
 from geolab import store
 from geolab.catalog import Catalog, items, open_catalog
 from geolab.errors import BadInput, FileRejected, GeolabError, NotFound, one_line
@@ -22,6 +20,7 @@ from geolab.ingest.outcome import Outcome, Status
 from geolab.ingest.sources import Candidate, plan
 from geolab.ingest.staging import staging
 from geolab.ingest.work import Job, Sighting, look_at
+from geolab.raster.info import GDAL_ERRORS
 from geolab.settings import Settings
 
 Item = dict[str, Any]
@@ -97,7 +96,7 @@ def _outcome(candidate: Candidate, future: Future[Sighting], shelf: _Shelf, role
         return Outcome(candidate.href, "rejected", reason=error.reason)
     except GeolabError as error:
         return Outcome(candidate.href, "rejected", reason=str(error))
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         return Outcome(candidate.href, "rejected", reason=f"it can't be read: {one_line(error, 200)}")
     except OSError as error:
         if not _is_about(error, candidate):

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geolab.errors import FileRejected, one_line
-from geolab.raster.info import open_raster
+from geolab.raster.info import GDAL_ERRORS, open_raster
 
 CHECK_PX = 4_000_000  # pixels of all bands read at a time, about
 
@@ -39,7 +38,7 @@ def check_content(uri: str) -> Content:
             try:
                 pixels = dataset.read(window=window)
                 any_valid = any_valid or _any_valid(dataset, window, pixels)
-            except RasterioError as error:
+            except GDAL_ERRORS as error:
                 raise FileRejected(uri, _damage(dataset, window, error)) from error
     return Content(any_valid)
 
@@ -72,7 +71,7 @@ def _any_valid(dataset: DatasetReader, window: Window, pixels: np.ndarray) -> bo
     return True if MaskFlags.all_valid in flags else bool(dataset.dataset_mask(window=window).any())
 
 
-def _damage(dataset: DatasetReader, window: Window, error: RasterioError) -> str:
+def _damage(dataset: DatasetReader, window: Window, error: Exception) -> str:
     cause = error.__cause__ or error
     detail = one_line(
         str(cause).replace(dataset.name, "the file").removeprefix(Path(dataset.name).name + ", "), 140

@@ -12,13 +12,12 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from geolab import store
 from geolab.errors import FileRejected
-from geolab.raster.info import GDAL_OPTIONS, Info, open_raster
+from geolab.raster.info import GDAL_ERRORS, GDAL_OPTIONS, Info, open_raster
 
 Array = np.ndarray
 BLOCK_PX = 512
@@ -125,16 +124,25 @@ def make_cog(source: str, target: str | os.PathLike[str], *, resampling: str | N
     """
     with open_raster(source) as dataset:
         small = _is_small(dataset.shape)
-        discrete = dataset.colorinterp[0] == ColorInterp.palette or "complex" in dataset.dtypes[0]
+        is_complex = "complex" in dataset.dtypes[0]
+        discrete = is_complex or dataset.colorinterp[0] == ColorInterp.palette
     with _local_target(target) as local, rasterio.Env(**GDAL_OPTIONS):
         try:
             chosen = resampling or ("nearest" if discrete else "average")
-            _to_cog(store.vsi_path(source), local, resampling=chosen, small=small)
-        except RasterioError as error:
+            _to_cog(
+                store.vsi_path(source),
+                local,
+                resampling=chosen,
+                small=small,
+                predictor="NO" if is_complex else "YES",
+            )
+        except GDAL_ERRORS as error:
             raise FileRejected(source, f"can't be converted to a COG: {error}") from error
 
 
-def _to_cog(source: str | Path, target: Path, *, resampling: str, small: bool) -> None:
+def _to_cog(
+    source: str | Path, target: Path, *, resampling: str, small: bool, predictor: str = "YES"
+) -> None:
     """small: needs no overviews. GDAL 3.10 then copies those of the source, even with IGNORE_EXISTING."""
     rasterio.shutil.copy(
         str(source),
@@ -142,7 +150,7 @@ def _to_cog(source: str | Path, target: Path, *, resampling: str, small: bool) -
         driver="COG",
         BLOCKSIZE=BLOCK_PX,
         COMPRESS="DEFLATE",
-        PREDICTOR="YES",
+        PREDICTOR=predictor,
         OVERVIEWS="NONE" if small else "IGNORE_EXISTING",
         OVERVIEW_RESAMPLING=resampling.upper(),
         BIGTIFF="IF_SAFER",

@@ -23,7 +23,7 @@ DIGITS = 9  # of a degree: 0.1 mm
 def outline(info: Info) -> dict[str, Any]:
     """The footprint as GeoJSON: Polygon, or MultiPolygon cut at the antimeridian, rings counter-clockwise.
 
-    Curved edges carry up to 20 points a side. A raster that reaches beyond the Earth's disc (geostationary) gets the
+    Curved edges carry up to 20 points. A raster that reaches beyond the Earth's disc (geostationary) gets the
     convex hull of what lies on Earth. Raises BadInput without a CRS.
     """
     if info.crs is None:
@@ -48,11 +48,17 @@ def lonlat_polygon(lon: Array, lat: Array) -> BaseGeometry:
     """The polygon within ±180 of an open ring, degrees, that may cross the antimeridian or hold a pole."""
     continuous = np.unwrap(lon, period=360)
     turn = continuous[-1] + _wrap_one(lon[0] - continuous[-1]) - continuous[0]
-    ring = list(zip(continuous, lat, strict=True))
-    if abs(turn) > 180:  # once round the Earth: a pole lies inside
-        pole = 90.0 if np.mean(lat) > 0 else -90.0
-        ring += [(continuous[0] + turn, lat[0]), (continuous[0] + turn, pole), (continuous[0], pole)]
-    return _within_180(Polygon(ring))
+    if abs(turn) > 180:
+        return _around_pole(continuous, lat, turn)
+    return _within_180(Polygon(list(zip(continuous, lat, strict=True))))
+
+
+def _around_pole(lon: Array, lat: Array, turn: float) -> BaseGeometry:
+    """The polygon of a ring that runs once round the Earth, the pole inside: three turns, one cut out."""
+    lon, lat = np.concatenate([lon - turn, lon, lon + turn]), np.tile(lat, 3)
+    pole = 90.0 if lat.mean() > 0 else -90.0
+    ring = [*zip(lon, lat, strict=True), (lon[-1], pole), (lon[0], pole)]
+    return Polygon(ring).intersection(box(-180, -90, 180, 90))
 
 
 def _wrap_one(degrees: float) -> float:

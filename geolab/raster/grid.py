@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.crs import CRS
 
 from geolab.errors import BadInput, GridMismatch
-from geolab.raster.info import Info, read_info
+from geolab.raster.info import Info, positions, read_info
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -53,10 +53,10 @@ def same_grid(before: Info | str, after: Info | str) -> None:
 
 
 def _largest_offset_px(one: Info, two: Info) -> float:
-    to_pixels = ~one.transform
-    corners = [(x, y) for x in (0, one.width) for y in (0, one.height)]
-    offsets = [np.subtract(to_pixels * (two.transform * corner), corner) for corner in corners]
-    return float(np.hypot(*np.transpose(offsets)).max())
+    columns = np.array([0.0, one.width, 0.0, one.width])
+    rows = np.array([0.0, 0.0, one.height, one.height])
+    theirs = positions(~one.transform, *positions(two.transform, columns, rows))
+    return float(np.hypot(theirs[0] - columns, theirs[1] - rows).max())
 
 
 def _size(info: Info) -> str:
@@ -178,8 +178,7 @@ def _wrap(degrees: Array) -> Array:
 
 def lonlat(info: Info, columns: Array, rows: Array) -> tuple[Array, Array]:
     """WGS 84 longitude and latitude of pixel positions, degrees; inf where the CRS does not reach Earth."""
-    t = info.transform
-    xs, ys = t.a * columns + t.b * rows + t.c, t.d * columns + t.e * rows + t.f
+    xs, ys = positions(info.transform, columns, rows)
     if info.crs == LONLAT:
         return xs, ys
     if info.crs is None:

@@ -9,15 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import rasterio
 from rasterio import Affine
+from rasterio._err import CPLE_BaseError  # what rasterio.shutil.copy raises has no public name
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 
 from geolab import store
 from geolab.errors import FileRejected, NotFound, one_line
+
+Array = np.ndarray
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 # What geolab opens. Not VRT, WMS, STACTA and the like: such a file may name any other file or URL.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG", "WEBP", "BMP", "ENVI", "EHdr", "HFA", "AAIGrid", "netCDF")
@@ -72,14 +77,21 @@ class Info:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) of the box around all four corners, in the CRS's units."""
-        corners = [self.transform * (x, y) for x in (0, self.width) for y in (0, self.height)]
-        xs, ys = [x for x, _ in corners], [y for _, y in corners]
-        return min(xs), min(ys), max(xs), max(ys)
+        columns, rows = np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height])
+        xs, ys = positions(self.transform, columns, rows)
+        return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
 
     @property
     def data_bands(self) -> tuple[int, ...]:
         """The numbers, from 1, of all bands that hold values, not transparency."""
         return tuple(i for i, name in enumerate(self.colorinterp, 1) if name != "alpha")
+
+
+def positions(transform: Affine, columns: Array, rows: Array) -> tuple[Array, Array]:
+    """The coordinates of pixel positions, which may be fractional: 0, 0 is the outer corner of the first."""
+    # affine 3 deprecates its operator *, affine 2 has no @
+    xs = transform.a * columns + transform.b * rows + transform.c
+    return xs, transform.d * columns + transform.e * rows + transform.f
 
 
 @contextmanager

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from geolab.errors import BadInput, FileRejected
 from geolab.raster.cog import write_cog
-from geolab.raster.info import Info, info_of, open_raster, read_info
+from geolab.raster.info import GDAL_ERRORS, Info, info_of, open_raster, read_info
 
 Array = np.ndarray
 WARP_PX = 1024  # side of the windows that align() moves
@@ -31,7 +30,7 @@ def read_window(dataset: DatasetReader, window: Window | None = None) -> Array:
     try:
         pixels = dataset.read(bands, window=window)
         invalid = None if _all_valid(dataset) else dataset.read_masks(bands, window=window) == 0
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise FileRejected(dataset.name, f"its pixels can't be read, the file is damaged: {error}") from error
     values = (np.abs(pixels) if np.iscomplexobj(pixels) else pixels).astype(np.float32, copy=False)
     if invalid is not None:
