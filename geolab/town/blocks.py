@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from geolab.town import looks, lots
-from geolab.town.layout import Draft, bent
+from geolab.town import gardens, looks, lots
+from geolab.town.draft import Draft, bent
 from geolab.town.model import Area, Floats
 from geolab.town.streets import PAVEMENT_M, ROAD_HALF_WIDTHS_M, Block, area
 
-FRONTAGE_M = {"house": (14.0, 19.0), "flats": (30.0, 40.0), "hall": (42.0, 60.0), "barn": (60.0, 140.0)}
-SETBACK_M = {"house": (3.5, 6.5), "flats": (4.0, 7.0), "hall": (9.0, 16.0), "barn": (9.0, 22.0)}
-HALF_DEPTH_M = {"house": 5.5, "flats": 6.5, "hall": 13.0, "barn": 7.0}
-EDGE_M = tuple(a + b for a, b in zip(ROAD_HALF_WIDTHS_M, PAVEMENT_M, strict=True)) + (2.2,)
+FRONTAGE_M = {"house": (14.0, 18.0), "flats": (27.0, 37.0), "hall": (36.0, 56.0), "barn": (60.0, 140.0)}
+EDGE_M = (*(a + b for a, b in zip(ROAD_HALF_WIDTHS_M, PAVEMENT_M, strict=True)), 2.2)
 
 
 def fill(draft: Draft, block: Block) -> None:
@@ -22,11 +20,11 @@ def fill(draft: Draft, block: Block) -> None:
         _green(draft, block, 0.004)
     elif density <= 0:
         _country(draft, block, draw)
-    elif draw < 0.05:
+    elif draw < 0.035:
         _park(draft, block)
-    elif density < 0.4 and draw < 0.24:
+    elif density < 0.5 and draw < 0.2:
         _built(draft, block, "hall", lots.FATES)
-    elif density < 0.45 and draw < 0.36:
+    elif density < 0.5 and draw < 0.29:
         _built(draft, block, "house", (0.03, 0.95, 0.0, 0.02), before="field")
     elif density > 0.55 and draw < 0.6:
         _built(draft, block, "flats", lots.FATES)
@@ -52,7 +50,10 @@ def _field(draft: Draft, block: Block, present: tuple[bool, bool] = (True, True)
     edges = np.roll(block.polygon, -1, axis=0) - block.polygon
     longest = edges[np.argmax((edges**2).sum(axis=1))]
     angle = draft.bend.turn(block.centre, float(np.arctan2(longest[1], longest[0])))
-    rows = tuple(looks.crop(draft.rng, date, *block.centre, angle) for date in range(2))
+    crops = (
+        [looks.MEADOW] * 2 if draft.rng.random() < 0.4 else draft.rng.integers(len(looks.CROPS[0]), size=2)
+    )
+    rows = tuple(looks.crop(draft.rng, int(crops[date]), date, *block.centre, angle) for date in range(2))
     draft.blocks.append(Area(bent(draft, block.polygon), looks.FIELD, (rows[0], rows[1]), present))
 
 
@@ -64,7 +65,7 @@ def _country(draft: Draft, block: Block, draw: float) -> None:
     else:
         _field(draft, block)
         if draw < 0.45:
-            _rows(draft, block, "barn", (0.45, 0.3, 0.15, 0.1))
+            _along(draft, block, int(draft.rng.integers(len(block.ranks))), "barn", (0.45, 0.3, 0.15, 0.1))
 
 
 def _park(draft: Draft, block: Block) -> None:
@@ -89,65 +90,26 @@ def _built(draft: Draft, block: Block, use: str, fates: tuple[float, ...], befor
         _field(draft, block)
         after = bent(draft, block.polygon)
         draft.patch(draft.blocks, after, (False, True), kind=looks.LAWN, colour=_tint(draft.rng))
-    elif use == "hall":
-        polygon = bent(draft, block.polygon)
-        draft.patch(draft.blocks, polygon, kind=looks.PARKING, colour=_tint(draft.rng), shape=1.0)
     else:
         _green(draft, block, 0.0)
-    _rows(draft, block, use, fates)
-    draft.rate.fill(bent(draft, block.polygon), {"house": 0.008, "flats": 0.006}.get(use, 0.002))
+    for i in range(len(block.ranks)):
+        _along(draft, block, i, use, fates)
+    draft.rate.fill(bent(draft, block.polygon), {"house": 0.013, "flats": 0.009}.get(use, 0.004))
 
 
-def _rows(draft: Draft, block: Block, use: str, fates: tuple[float, ...]) -> None:
-    """Buildings along every edge of a block."""
-    rng, turn = draft.rng, np.sign(area(block.polygon))
-    for i, rank in enumerate(block.ranks):
-        a, b = block.polygon[i], block.polygon[(i + 1) % len(block.polygon)]
-        length = float(np.hypot(*(b - a)))
-        if length < 24:
-            continue
-        along = (b - a) / length
-        inward = np.array([-along[1], along[0]]) * turn
-        at = EDGE_M[rank] + rng.uniform(2, 9)
-        while at < length - EDGE_M[rank] - 8:
-            front = rng.uniform(*FRONTAGE_M[use])
-            if rng.random() < 0.93:
-                _lot(draft, a, along, inward, at, front, EDGE_M[rank], use, fates)
-            at += front
-
-
-def _lot(
-    draft: Draft, a: Floats, along: Floats, inward: Floats, at: float, front: float, edge: float, use: str,
-    fates: tuple[float, ...],
-) -> None:  # fmt: skip
+def _along(draft: Draft, block: Block, edge: int, use: str, fates: tuple[float, ...]) -> None:
+    """Lots along one edge of a block, each as wide as it comes."""
     rng = draft.rng
-    depth = rng.uniform(*SETBACK_M[use]) + HALF_DEPTH_M[use]
-    middle = a + along * (at + front / 2)
-    x, y = draft.bend((middle + inward * (edge + depth))[None])[0]
-    angle = draft.bend.turn(middle, float(np.arctan2(along[1], along[0])))
-    lot = lots.Lot(float(x), float(y), angle, depth, use)
-    building = lots.build(rng, lot, draft.occupancy, draft.terrain, fates)
-    if building is None:
+    a, b = block.polygon[edge], block.polygon[(edge + 1) % len(block.polygon)]
+    length = float(np.hypot(*(b - a)))
+    kerb = EDGE_M[block.ranks[edge]]
+    if length < 24:
         return
-    draft.buildings.append(building)
-    present = (any(p.present[0] for p in building.parts), any(p.present[1] for p in building.parts))
-    deep = edge + 2 * depth + 8
-
-    def quad(s0: float, s1: float, d0: float, d1: float) -> Floats:
-        return draft.bend(
-            np.stack([a + along * s + inward * d for s, d in ((s0, d0), (s1, d0), (s1, d1), (s0, d1))])
-        )
-
-    if use == "house":
-        draft.patch(draft.patches, quad(at, at + front, edge, deep), present, kind=looks.LAWN, colour=_tint(rng),
-                    phase=rng.uniform(0, 99))  # fmt: skip
-        s = at + rng.uniform(0.4, 1.2)
-        drive = quad(s, s + rng.uniform(2.8, 3.6), edge - 0.5, edge + depth)
-        draft.patch(draft.paths, drive, present, kind=looks.PAVED, phase=rng.uniform(0, 3))
-        if rng.random() < 0.5:
-            spot = drive.mean(axis=0)
-            draft.spots.append((float(spot[0]), float(spot[1]), angle + np.pi / 2, 0.35))
-    elif use == "flats":
-        yard = quad(at + 1, at + front - 1, edge + 2 * depth - 2, edge + 2 * depth + 12)
-        draft.patch(draft.patches, yard, present, kind=looks.PARKING, x=float(x), y=float(y), angle=angle,
-                    colour=np.ones(4))  # fmt: skip
+    along = (b - a) / length
+    inward = np.array([-along[1], along[0]]) * np.sign(area(block.polygon))
+    at = kerb + rng.uniform(2, 9)
+    while at < length - kerb - 8:
+        front = rng.uniform(*FRONTAGE_M[use])
+        if rng.random() < 0.96:
+            gardens.settle(draft, gardens.Front(a, along, inward, at, front, kerb), use, fates)
+        at += front

@@ -16,22 +16,22 @@ def usual(seed: int) -> tuple[Conditions, Conditions]:
     minutes = int(rng.integers(0, 90)), int(rng.integers(0, 90))
     heading, shift = rng.uniform(0, 2 * np.pi), rng.uniform(0.45, 0.8)
     before = Conditions(
-        date=datetime(2021, 6, 5, 8, 10, tzinfo=UTC) + timedelta(days=days[0], minutes=minutes[0]),
-        sun_azimuth_deg=112.0 + minutes[0] * 0.3,
-        sun_elevation_deg=45.0 + minutes[0] * 0.12,
+        date=datetime(2021, 6, 5, 9, 10, tzinfo=UTC) + timedelta(days=days[0], minutes=minutes[0]),
+        sun_azimuth_deg=130.0 + minutes[0] * 0.4,
+        sun_elevation_deg=53.0 + minutes[0] * 0.08,
         season=float(rng.uniform(0.0, 0.15)),
         haze=float(rng.uniform(0.02, 0.06)),
         noise=1.4,
     )
     after = Conditions(
-        date=datetime(2024, 9, 18, 12, 20, tzinfo=UTC) + timedelta(days=days[1], minutes=minutes[1]),
-        sun_azimuth_deg=214.0 + minutes[1] * 0.28,
-        sun_elevation_deg=39.0 - days[1] * 0.3 - minutes[1] * 0.06,
-        season=float(rng.uniform(0.62, 0.9)),
-        haze=float(rng.uniform(0.07, 0.16)),
+        date=datetime(2024, 8, 28, 11, 50, tzinfo=UTC) + timedelta(days=days[1], minutes=minutes[1]),
+        sun_azimuth_deg=202.0 + minutes[1] * 0.3,
+        sun_elevation_deg=49.0 - days[1] * 0.25 - minutes[1] * 0.05,
+        season=float(rng.uniform(0.3, 0.5)),
+        haze=float(rng.uniform(0.05, 0.11)),
         noise=2.2,
         shift_px=(float(shift * np.cos(heading)), float(shift * np.sin(heading))),
         warp_px=0.2,
-        gain=float(rng.uniform(0.95, 1.05)),
+        gain=float(rng.uniform(0.97, 1.05)),
     )
     return before, after

@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
-from geolab.town import looks, lots, plants, streets, terrain
+from geolab.town import blocks, looks, lots, plants, streets, terrain
 from geolab.town.conditions import usual
-from geolab.town.model import MARGIN_M, Area, Building, Conditions, Floats, World
-
-STEP_M = 7.0  # streets and block edges are bent in pieces of this length
-
-
-@dataclass
-class Draft:
-    """A world while it is being laid out."""
-
-    rng: np.random.Generator
-    width_m: float
-    height_m: float
-    terrain: Floats
-    river: terrain.River
-    bend: streets.Bend
-    centres: Floats  # [K, 3] x, y, radius of built-up land
-    occupancy: lots.Occupancy
-    rate: plants.Rate
-    blocks: list[Area] = field(default_factory=list)
-    patches: list[Area] = field(default_factory=list)  # lots, parks, ponds: over the blocks, under streets
-    paths: list[Area] = field(default_factory=list)  # streets, drives, car parks
-    buildings: list[Building] = field(default_factory=list)
-    spots: list[tuple[float, float, float, float]] = field(default_factory=list)  # x, y, angle, share taken
-    street_trees: list[tuple[float, float]] = field(default_factory=list)
-
-    def density(self, point: Floats) -> float:
-        """How built-up a place is: above 0 town, above 0.6 its core."""
-        away = np.hypot(self.centres[:, 0] - point[0], self.centres[:, 1] - point[1])
-        return float((1 - away / self.centres[:, 2]).max())
-
-    def patch(
-        self, target: list[Area], polygon: Floats, present: tuple[bool, bool] = (True, True), **look: Any
-    ):
-        """Add a ground polygon given in world coordinates."""
-        row = looks.ground(**look)
-        target.append(Area(polygon, int(row[looks.KIND]), (row, row), present))
+from geolab.town.draft import STEP_M, Draft, strip
+from geolab.town.model import MARGIN_M, Area, Conditions, Floats, World
 
 
 def world(
@@ -60,12 +23,14 @@ def world(
     turn = rng.uniform(0, np.pi / 2)
     c, s = np.cos(turn), np.sin(turn)
     half = max(width_m, height_m) / 2 + MARGIN_M + 60
-    outline = corners * half * 1.2 @ np.array([[c, s], [-s, c]]) + np.array([width_m / 2, height_m / 2])
-    blocks, cuts = streets.plan(rng, outline, lambda p: _block_m2(draft.density(p)))
+    outline = corners * half * 1.42 @ np.array([[c, s], [-s, c]]) + np.array([width_m / 2, height_m / 2])
+    land, cuts = streets.plan(rng, outline, lambda p: _block_m2(draft.density(p)))
     for cut in cuts:
-        _street(draft, cut)
-    for block in blocks:
-        _block(draft, block)
+        if draft.reaches(np.array([cut.start, cut.end])):
+            _street(draft, cut)
+    for block in land:
+        if draft.reaches(block.polygon):
+            blocks.fill(draft, block)
     trees = plants.trees(draft.rng, draft.rate, draft.occupancy, np.array(draft.street_trees).reshape(-1, 2))
     water = Area(
         draft.river.polygon(1.5 * half),
@@ -82,6 +47,7 @@ def world(
         areas=(*draft.blocks, *draft.patches, water, *draft.paths),
         buildings=tuple(draft.buildings),
         trees=trees,
+        hedges=np.array(draft.hedges).reshape(-1, 7),
         cars=(cars[0], cars[1]),
         conditions=conditions or usual(seed),
     )
@@ -119,24 +85,7 @@ def _water(draft: Draft) -> None:
 
 
 def _block_m2(density: float) -> float:
-    return 7_000.0 if density > 0.6 else 8_500.0 if density > 0 else 26_000.0
-
-
-def bent(draft: Draft, polygon: Floats) -> Floats:
-    """A layout polygon [N, 2] in the world, its edges cut into short pieces first."""
-    pieces = []
-    for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        n = int(np.hypot(*(b - a)) / STEP_M) + 1
-        pieces.append(a + (b - a) * np.arange(n)[:, None] / n)
-    return draft.bend(np.concatenate(pieces))
-
-
-def strip(start: Floats, end: Floats, half_width: float, overlap: float = 0.0) -> Floats:
-    """The rectangle [4, 2] along a line."""
-    along = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
-    side = np.array([-along[1], along[0]]) * half_width
-    a, b = start - along * overlap, end + along * overlap
-    return np.stack([a - side, b - side, b + side, a + side])
+    return 6_000.0 if density > 0.6 else 5_600.0 if density > 0 else 26_000.0
 
 
 def _street(draft: Draft, cut: streets.Street) -> None:
@@ -194,9 +143,3 @@ def _cars(rng: np.random.Generator, spots: list[tuple[float, float, float, float
     )
     taken = draw < places[:, 3]
     return np.concatenate([places[:, :2] + shift, places[:, 2:3], look], axis=1)[taken]
-
-
-def _block(draft: Draft, block: streets.Block) -> None:
-    from geolab.town import blocks  # blocks draws on the draft defined here
-
-    blocks.fill(draft, block)

@@ -11,9 +11,8 @@ import numba
 
 _KIND, _X, _Y, _COS, _SIN, _A, _B, _BASE, _EAVE, _RISE, _SHAPE, _PHASE, _RED, _GREEN, _BLUE, _NIR = range(16)
 _WALL_RED, _WALL_GREEN, _WALL_BLUE, _EXTRA = 16, 17, 18, 19
-_FIELD, _ROAD, _PAVED, _WATER, _PARKING, _LAWN, _SOIL, _PITCH, _POOL, _TRACK, _ROOF, _TREE, _CAR = range(
-    1, 14
-)
+_FIELD, _ROAD, _PAVED, _WATER, _PARKING, _LAWN, _SOIL, _PITCH, _POOL, _TRACK = range(1, 11)
+_ROOF, _TREE, _CAR, _HEDGE = 11, 12, 13, 14
 
 # Linear red, green, blue, nir.
 _SUN = (1.06, 1.0, 0.92, 1.0)
@@ -67,7 +66,7 @@ def _grass(x, y, season, dry):
 @numba.njit(cache=True, nogil=True)
 def _road(t, u, v, x, y):
     """Asphalt with patches, wheel tracks and white lines."""
-    grey = 0.105 + 0.012 * _noise(x / 40, y / 40, 21) + 0.012 * _rough(x / 2.0, y / 2.0, 22)
+    grey = 0.078 + 0.010 * _noise(x / 40, y / 40, 21) + 0.012 * _rough(x / 2.0, y / 2.0, 22)
     grey += 0.010 * math.cos(v / t[_B] * 2 * math.pi)
     if _noise(x / 11, y / 7, 23) > 0.62:
         grey *= 0.78
@@ -75,14 +74,14 @@ def _road(t, u, v, x, y):
     if t[_SHAPE] < 2 and 8 < s < t[_EXTRA] - 8:
         dash = s % 9.0 < 4.5 or (t[_SHAPE] == 0 and s % 12 < 0)
         if abs(v) < 0.09 and dash:
-            grey = 0.5
+            grey = 0.34
         if t[_SHAPE] == 0 and abs(abs(v) - t[_B] + 0.45) < 0.09:
-            grey = 0.48
+            grey = 0.32
     return (grey * 1.01, grey, grey * 0.985, grey * 1.15)
 
 
 @numba.njit(cache=True, nogil=True)
-def _field(t, u, v, x, y, season):
+def _field(t, u, v, x, y):
     """Rows of a crop, tramlines every 18 m, wetter and drier places."""
     row = math.sin(2 * math.pi * (v + 0.15 * _noise(u / 9, v / 9, 31)) / t[_EXTRA])
     broad = 0.16 * _noise(x / 38 + t[_PHASE], y / 38, 32) + 0.10 * _noise(x / 11, y / 11, 33)
@@ -120,18 +119,18 @@ def _ground(t, x, y, season):
     if kind == _ROAD:
         return _road(t, u, v, x, y)
     if kind == _FIELD:
-        return _field(t, u, v, x, y, season)
+        return _field(t, u, v, x, y)
     if kind == _PITCH:
         return _pitch(t, u, v, x, y, season)
     if kind == _PAVED:
-        f = (0.235 + 0.02 * math.sin(t[_PHASE] * 2)) * (
+        f = (0.19 + 0.03 * math.sin(t[_PHASE] * 2)) * (
             1 + 0.10 * _rough(x / 0.9, y / 0.9, 41) + 0.08 * _noise(x / 9, y / 9, 42)
         )
         return (f * 1.03, f, f * 0.95, f * 1.1)
     if kind == _PARKING:
-        f = 0.135 * (1 + 0.10 * _rough(x / 2.0, y / 2.0, 43) + 0.10 * _noise(x / 15, y / 15, 44))
-        if t[_SHAPE] == 0 and u % 2.6 < 0.14 and abs(v % 11.0 - 5.5) < 5.0:
-            f = 0.42
+        f = 0.11 * (1 + 0.10 * _rough(x / 2.0, y / 2.0, 43) + 0.10 * _noise(x / 15, y / 15, 44))
+        if u % 2.6 < 0.14 and (v * t[_EXTRA]) % 16.0 < 10.0:
+            f = 0.36
         return (f * 1.02, f, f * 0.97, f * 1.15)
     if kind == _WATER:
         f = 1 + 0.25 * _noise(x / 23, y / 23, 45) + 0.10 * _rough(x / 2.2, y / 2.2, 46)
@@ -251,9 +250,10 @@ def shade(x, y, z, rows, side, lit, open_sky, table, sun, season, out):
             else:
                 r, g, b, n, nu, nv = _roof(t, x[i], y[i])
             nx, ny = nu * t[_COS] - nv * t[_SIN], nu * t[_SIN] + nv * t[_COS]
-        elif kind == _TREE:
+        elif kind == _TREE or kind == _HEDGE:  # noqa: SIM109 (Numba builds a set for `in`)
             r, g, b, n = _tree(t, x[i], y[i], z[i], season)
-            nx, ny = (x[i] - t[_X]) / t[_A] * 1.1, (y[i] - t[_Y]) / t[_A] * 1.1
+            if kind == _TREE:
+                nx, ny = (x[i] - t[_X]) / t[_A] * 1.1, (y[i] - t[_Y]) / t[_A] * 1.1
             nx += 0.8 * _noise(x[i] / 0.9, y[i] / 0.9, 65)
             ny += 0.8 * _noise(x[i] / 0.9, y[i] / 0.9, 66)
             nz = 0.35 if side[i] else 0.8

@@ -16,7 +16,7 @@ COLUMNS = 20
 
 # Kinds: ground first, then what stands on it.
 GRASS, FIELD, ROAD, PAVED, WATER, PARKING, LAWN, SOIL, PITCH, POOL, TRACK = range(11)
-ROOF, TREE, CAR = 11, 12, 13
+ROOF, TREE, CAR, HEDGE = 11, 12, 13, 14
 
 SHAPES = {"gable": 0, "hip": 1, "flat": 2}
 
@@ -78,9 +78,12 @@ def ground(
     return row
 
 
-def crop(rng: np.random.Generator, date: int, x: float, y: float, angle: float) -> Floats:
-    """The row of a field as it lies on one date (0 early summer, 1 autumn)."""
-    *colour, contrast, spacing = CROPS[date][rng.integers(len(CROPS[date]))]
+MEADOW = 3
+
+
+def crop(rng: np.random.Generator, which: int, date: int, x: float, y: float, angle: float) -> Floats:
+    """The row of a field as it lies on one date (0 early summer, 1 autumn) under a crop of CROPS[date]."""
+    *colour, contrast, spacing = CROPS[date][which]
     tint = rng.uniform(0.88, 1.12) * rng.uniform(0.96, 1.04, 4)
     phase = rng.uniform(0, 100)
     return ground(

@@ -11,7 +11,7 @@ from geolab.town.model import MARGIN_M, Building, Floats, Part
 from geolab.town.terrain import height_at
 
 STABLE, NEW, GONE, GROWN = range(4)
-FATES = (0.60, 0.21, 0.09, 0.10)
+FATES = (0.46, 0.26, 0.14, 0.14)
 PRESENT = {STABLE: (True, True), NEW: (False, True), GONE: (True, False)}
 
 
@@ -36,27 +36,33 @@ class Occupancy:
         self.taken[cells] = np.maximum(self.taken[cells], value)
 
 
-def samples(part: Part, pad_m: float = 0.0) -> tuple[Floats, Floats]:
-    """Points at most 0.7 m apart that cover a part and a rim around it."""
-    a, b = part.length_m / 2 + pad_m, part.width_m / 2 + pad_m
-    u, v = np.meshgrid(np.linspace(-a, a, int(3 * a) + 2), np.linspace(-b, b, int(3 * b) + 2))
-    c, s = np.cos(part.angle), np.sin(part.angle)
-    return (part.x + u * c - v * s).ravel(), (part.y + u * s + v * c).ravel()
+def samples(centre: Floats, angle: float, length_m: float, width_m: float) -> tuple[Floats, Floats]:
+    """Points at most half a metre apart that cover a rectangle."""
+    a, b = length_m / 2, width_m / 2
+    u, v = np.meshgrid(np.linspace(-a, a, int(4 * a) + 2), np.linspace(-b, b, int(4 * b) + 2))
+    c, s = np.cos(angle), np.sin(angle)
+    return (centre[0] + u * c - v * s).ravel(), (centre[1] + u * s + v * c).ravel()
+
+
+def footprint(part: Part, pad_m: float = 0.0) -> tuple[Floats, Floats]:
+    """Points that cover a part and a rim around it."""
+    centre = np.array([part.x, part.y])
+    return samples(centre, part.angle, part.length_m + 2 * pad_m, part.width_m + 2 * pad_m)
 
 
 @dataclass(frozen=True)
 class Lot:
-    """A place for one building: its middle, the street's direction, and the way to the street."""
+    """A place for one building: its middle, the street's direction, the room along it, and its use."""
 
     x: float
     y: float
     angle: float
-    depth_m: float  # from the building's middle to the kerb
+    width_m: float
     use: str
 
 
 def _house(rng: np.random.Generator, lot: Lot) -> list[Part]:
-    length, width = rng.uniform(10, 14.5), rng.uniform(7.5, 10)
+    length, width = min(rng.uniform(9.5, 14.5), lot.width_m - 4), rng.uniform(7.5, 10)
     angle = lot.angle + (np.pi / 2 if rng.random() < 0.3 else 0) + rng.normal(0, 0.02)
     roof = rng.choice(["gable", "gable", "gable", "hip", "flat"])
     eave = rng.uniform(3.6, 6.4)
@@ -65,7 +71,7 @@ def _house(rng: np.random.Generator, lot: Lot) -> list[Part]:
 
 
 def _flats(rng: np.random.Generator, lot: Lot) -> list[Part]:
-    length, width = rng.uniform(22, 34), rng.uniform(11, 13.5)
+    length, width = min(rng.uniform(22, 34), lot.width_m - 5), rng.uniform(11, 13.5)
     roof = str(rng.choice(["flat", "hip", "gable"]))
     eave = 3.0 * rng.integers(3, 6) + 0.8
     rise = 0.0 if roof == "flat" else width / 2 * rng.uniform(0.5, 0.7)
@@ -73,7 +79,7 @@ def _flats(rng: np.random.Generator, lot: Lot) -> list[Part]:
 
 
 def _hall(rng: np.random.Generator, lot: Lot) -> list[Part]:
-    length, width = rng.uniform(26, 52), rng.uniform(18, 30)
+    length, width = min(rng.uniform(26, 52), lot.width_m - 7), rng.uniform(18, 27)
     roof = str(rng.choice(["flat", "flat", "gable"]))
     rise = 0.0 if roof == "flat" else width / 2 * 0.18
     eave = rng.uniform(6, 11)
@@ -127,7 +133,7 @@ def _colours(rng: np.random.Generator, use: str, roof: str) -> tuple[tuple[float
 
 def free(occupancy: Occupancy, parts: list[Part], pad_m: float) -> bool:
     """Whether nothing else is near; the world's outer edge counts as free."""
-    return not any(occupancy.at(*samples(p, pad_m)).any() for p in parts)
+    return not any(occupancy.at(*footprint(p, pad_m)).any() for p in parts)
 
 
 def build(
@@ -136,7 +142,7 @@ def build(
     """A building on the lot, with its fate between the dates; None where it does not fit."""
     parts = BUILD[lot.use](rng, lot)
     fate = int(rng.choice(4, p=fates))
-    pad = 1.6 if lot.use == "house" else 3.0
+    pad = 1.3 if lot.use == "house" else 2.5
     if not free(occupancy, parts, pad):
         return None
     if fate == GROWN or rng.random() < 0.25:
@@ -150,11 +156,11 @@ def build(
         present[1] = (False, True)
     parts = [replace(p, present=q) for p, q in zip(parts, present, strict=True)]
     for p in parts:
-        occupancy.mark(*samples(p, 0.8), value=3)
+        occupancy.mark(*footprint(p, 0.8), value=3)
     colour, cover = _colours(rng, lot.use, parts[0].roof)
     painted, painted_cover = (colour, cover) if rng.random() > 0.18 else _colours(rng, lot.use, parts[0].roof)
     solar = rng.random() < 0.12
-    x, y = samples(parts[0])
+    x, y = footprint(parts[0])
     base = float(np.round(height_at(terrain, x, y).min() * 1024) / 1024)
     return Building(
         use=lot.use,

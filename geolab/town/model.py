@@ -88,6 +88,7 @@ class World:
 
     terrain: [y, x] heights on a grid of `terrain_step_m` whose row 0 is the southern edge, beginning at
     (-MARGIN_M, -MARGIN_M). trees: [N, 8] x, y, radius, height, deciduous 0/1, phase, before 0/1, after 0/1.
+    hedges: [N, 7] x, y, angle, length, height, before 0/1, after 0/1.
     cars: two arrays [N, 5] x, y, angle, length, colour index.
     """
 
@@ -99,6 +100,7 @@ class World:
     areas: tuple[Area, ...]
     buildings: tuple[Building, ...]
     trees: Floats
+    hedges: Floats
     cars: tuple[Floats, Floats]
     conditions: tuple[Conditions, Conditions]
 

@@ -46,8 +46,8 @@ def polygons(rows, xy, starts, numbers, left, top, step):
             west, east = min(west, xy[k, 0]), max(east, xy[k, 0])
         if east < left or west > left + rows.shape[1] * step:
             continue
-        r0 = max(int(math.ceil((top - high) / step - 0.5)), 0)
-        r1 = min(int(math.floor((top - low) / step - 0.5)), rows.shape[0] - 1)
+        r0 = max(math.ceil((top - high) / step - 0.5), 0)
+        r1 = min(math.floor((top - low) / step - 0.5), rows.shape[0] - 1)
         for r in range(r0, r1 + 1):
             y = top - (r + 0.5) * step
             n = 0
@@ -62,8 +62,8 @@ def polygons(rows, xy, starts, numbers, left, top, step):
                     crossings[m] = x
                     n += 1
             for k in range(0, n - 1, 2):
-                c0 = max(int(math.ceil((crossings[k] - left) / step - 0.5)), 0)
-                c1 = min(int(math.ceil((crossings[k + 1] - left) / step - 0.5)), rows.shape[1])
+                c0 = max(math.ceil((crossings[k] - left) / step - 0.5), 0)
+                c1 = min(math.ceil((crossings[k + 1] - left) / step - 0.5), rows.shape[1])
                 for c in range(c0, c1):
                     rows[r, c] = numbers[p]
 

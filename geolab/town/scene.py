@@ -50,7 +50,7 @@ def things(world: World, date: int, *, cars: bool = True) -> Things:
     grounds = [looks.ground(looks.GRASS, colour=np.ones(4)), *(a.rows[date] for a in areas)]
     roofs = [looks.roof(b, p, date) for b in world.buildings for p in b.parts if p.present[date]]
     trees = _trees(world, date)
-    parts = [np.array(grounds), trees, np.array(roofs).reshape(-1, looks.COLUMNS)]
+    parts = [np.array(grounds), trees, np.array(roofs).reshape(-1, looks.COLUMNS), _hedges(world, date)]
     if cars:
         parts.append(_cars(world, date))
     return Things(
@@ -68,6 +68,19 @@ def _trees(world: World, date: int) -> Floats:
     table[:, looks.KIND] = looks.TREE
     table[:, [looks.X, looks.Y, looks.A, looks.EAVE, looks.EXTRA, looks.PHASE]] = standing[:, :6]
     table[:, looks.BASE] = height_at(world.terrain, standing[:, 0], standing[:, 1])
+    return table
+
+
+def _hedges(world: World, date: int) -> Floats:
+    hedges = world.hedges[world.hedges[:, 5 + date] > 0]
+    table = np.zeros((len(hedges), looks.COLUMNS))
+    table[:, looks.KIND] = looks.HEDGE
+    table[:, [looks.X, looks.Y]] = hedges[:, :2]
+    table[:, looks.COS], table[:, looks.SIN] = np.cos(hedges[:, 2]), np.sin(hedges[:, 2])
+    table[:, looks.A], table[:, looks.B] = hedges[:, 3] / 2, 0.5
+    table[:, looks.BASE] = height_at(world.terrain, hedges[:, 0], hedges[:, 1])
+    table[:, looks.EAVE], table[:, looks.SHAPE] = hedges[:, 4], looks.SHAPES["flat"]
+    table[:, looks.EXTRA], table[:, looks.PHASE] = 1, hedges[:, 0] % 100
     return table
 
 

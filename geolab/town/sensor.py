@@ -34,7 +34,7 @@ def develop(
             x0 = offset_x + (c + 0.5 + dx) * scale - 0.5
             for band in range(4):
                 total, weight = 0.0, 0.0
-                base_r, base_c = int(math.floor(y0)), int(math.floor(x0))
+                base_r, base_c = math.floor(y0), math.floor(x0)
                 for j in range(base_r - 1, base_r + 3):
                     wy = max(1 - abs(j - y0) / (0.85 * scale), 0.0)
                     for i in range(base_c - 1, base_c + 3):
@@ -53,6 +53,11 @@ def develop(
                 out[band, r, c] = int(min(max(grey + 2.0 * noise * jitter + 0.5, 0.0), 255.0))
 
 
+def exposure(conditions: Conditions) -> float:
+    """What a camera's automatic exposure multiplies by: 1 when the sun stands at 45 degrees."""
+    return 0.907 / (math.sin(math.radians(conditions.sun_elevation_deg)) + 0.2)
+
+
 def expose(
     light: NDArray[np.float32],
     conditions: Conditions,
@@ -69,6 +74,6 @@ def expose(
     """
     out = np.empty((4, *shape), np.uint8)
     haze = np.append(_HAZE * conditions.haze, 0.5 * conditions.haze)
-    gain = _GAIN * conditions.gain
+    gain = _GAIN * conditions.gain * exposure(conditions)
     develop(light, scale, *offset, conditions.warp_px, *at, _CURVE, gain, haze, conditions.noise, seed, out)
     return out

@@ -9,8 +9,8 @@ import numpy as np
 
 from geolab.town.model import Floats
 
-ROAD_HALF_WIDTHS_M = (5.2, 4.0, 3.0)  # main, collector, local
-PAVEMENT_M = (2.2, 1.8, 1.3)
+ROAD_HALF_WIDTHS_M = (4.4, 3.5, 2.7)  # main, collector, local
+PAVEMENT_M = (1.9, 1.6, 1.2)
 
 
 @dataclass(frozen=True)
