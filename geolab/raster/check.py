@@ -10,7 +10,9 @@ from rasterio.enums import MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from geolab import store
 from geolab.errors import FileRejected, one_line
+from geolab.raster.checksums import damaged_block
 from geolab.raster.info import GDAL_ERRORS, open_raster
 
 CHECK_PX = 4_000_000  # pixels of all bands read at a time, about
@@ -40,6 +42,10 @@ def check_content(uri: str) -> Content:
                 any_valid = any_valid or _any_valid(dataset, window, pixels)
             except GDAL_ERRORS as error:
                 raise FileRejected(uri, _damage(dataset, window, error)) from error
+        path = store.local_path(uri)
+        row = damaged_block(dataset, path) if path is not None else None
+        if row is not None:
+            raise FileRejected(uri, _damage_at(dataset, row, "wrong checksum"))
     return Content(any_valid)
 
 
@@ -72,11 +78,13 @@ def _any_valid(dataset: DatasetReader, window: Window, pixels: np.ndarray) -> bo
 
 
 def _damage(dataset: DatasetReader, window: Window, error: Exception) -> str:
-    cause = error.__cause__ or error
-    detail = one_line(
-        str(cause).replace(dataset.name, "the file").removeprefix(Path(dataset.name).name + ", "), 140
-    )
+    cause = str(error.__cause__ or error).replace(dataset.name, "the file")
+    detail = one_line(cause.removeprefix(Path(dataset.name).name + ", "), 140)
+    return _damage_at(dataset, int(window.row_off), detail)
+
+
+def _damage_at(dataset: DatasetReader, row: int, detail: str) -> str:
     return (
-        f"its pixels can't be read from row {int(window.row_off)} of {dataset.height} on, the file is "
+        f"its pixels can't be read from row {row} of {dataset.height} on, the file is "
         f"cut off or damaged; copy or download it again ({detail})"
     )
