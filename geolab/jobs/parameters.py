@@ -2,8 +2,8 @@
 
 One line per parameter, `name: type = literal  # help {kind}`. The kind in braces at the end says
 more than the type: `{a|b|c}` choices, `{0..1}` a range (either end may be missing), `{item}`,
-`{collection}`, `{model}`, `{source}`, or a mixture such as `{source|sample}`. An optional value is
-`name: "Optional[float]" = None`.
+`{collection}`, `{model}`, `{source}`, or one of these with words that it may be instead, as in
+`{source|sample}`. An optional value is `name: "Optional[float]" = None`.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ def _range(parameter: Parameter, ends: re.Match[str]) -> dict[str, Any]:
 
 def _alternatives(parameter: Parameter, text: str) -> dict[str, Any]:
     words = [word.strip() for word in text.split("|")]
-    references = tuple(word for word in words if word in REFERENCES)
-    others = [word for word in words if word not in REFERENCES]
+    references = tuple(word for word in words[:1] if word in REFERENCES)
+    others = words[len(references) :]  # 'model' in {cva|model} is a word like any other
     if len(words) == 1 and others:
         expected = f"{{a|b}}, a range {{0..1}} or one of {', '.join(REFERENCES)}"
         raise BadInput(parameter.name, found=f"kind {{{text}}}", expected=expected)

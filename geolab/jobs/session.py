@@ -46,7 +46,6 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    @property
     def checkpoints(self) -> Path:
         """A folder that stays until this work has succeeded: the next attempt may continue from it.
 

@@ -12,7 +12,7 @@ from geolab.errors import BadInput, ContractBroken, FileRejected, NotFound
 
 CELL = """
 before: str = ""              # image before {item}
-method: str = "cva"           # how {cva|irmad|pca_kmeans}
+method: str = "cva"           # how {cva|irmad|model}
 threshold: "Optional[float]" = None  # change probability {0..1}
 tile_px: int = 256            # side of a window, pixels {32..}
 shift: float = -1             # metres
@@ -30,7 +30,7 @@ def test_every_part_of_a_line_is_read(make_notebook):
     assert list(by_name)[:3] == ["before", "method", "threshold"]
     assert by_name["before"].references == ("item",)
     assert by_name["before"].help == "image before"
-    assert by_name["method"].choices == ("cva", "irmad", "pca_kmeans")
+    assert by_name["method"].choices == ("cva", "irmad", "model")
     assert (by_name["threshold"].type, by_name["threshold"].default) == ("Optional[float]", None)
     assert (by_name["threshold"].minimum, by_name["threshold"].maximum) == (0.0, 1.0)
     assert (by_name["tile_px"].minimum, by_name["tile_px"].maximum) == (32.0, None)
@@ -39,7 +39,7 @@ def test_every_part_of_a_line_is_read(make_notebook):
     assert by_name["bands"].default == [1, -2, 3.5]
     assert by_name["options"].default == {"a": [None, True]}
     assert (by_name["images"].references, by_name["images"].choices) == (("source",), ("sample",))
-    kinds = ["item", "cva|irmad|pca_kmeans", "0..1", "32..", "", "", "", "", "source|sample"]
+    kinds = ["item", "cva|irmad|model", "0..1", "32..", "", "", "", "", "source|sample"]
     assert [p.kind for p in contract.parameters] == kinds
 
 
@@ -196,7 +196,7 @@ def test_values_are_typed_and_defaults_filled(make_notebook):
         ("bands", "[NaN]", "a JSON list"),
         ("bands", "[" * 100_000, "a JSON list"),
         ("options", "[1]", "a JSON object"),
-        ("method", "svm", "one of cva, irmad, pca_kmeans"),
+        ("method", "svm", "one of cva, irmad, model"),
         ("method", 3, "a text"),
         ("method", None, "a text"),
     ],

@@ -259,7 +259,7 @@ def test_checkpoints_pass_from_a_failed_attempt_to_the_next_and_go_with_success(
     path = make_notebook(
         f'gate: str = "{tmp_path / "gate"}"  # must exist',
         "from pathlib import Path\nfrom geolab import jobs\nrun = jobs.context()",
-        "steps = run.checkpoints / 'steps'",
+        "steps = run.checkpoints() / 'steps'",
         "steps.write_text(steps.read_text() + 'x' if steps.exists() else 'x')",
         "assert Path(gate).exists()",
         "jobs.report(steps=steps.read_text())",

@@ -25,7 +25,7 @@ def test_without_a_runner_a_run_has_a_scratch_folder_named_after_its_notebook(wo
     assert run.folder.name.startswith("scratch-")
     assert run.settings == workspace
     assert jobs.context().folder != run.folder
-    assert run.checkpoints.is_relative_to(run.folder)
+    assert run.checkpoints().is_relative_to(run.folder)
 
 
 def test_results_become_plain_json(workspace):
