@@ -50,7 +50,7 @@ def item(
     }
     # STAC asks for a link of rel "collection" wherever a collection is named
     if not any(link.get("rel") == "collection" for link in members["links"]):
-        members["links"].append({"rel": "collection", "href": f"#collections/{collection}"})
+        members["links"].append({"rel": "collection", "href": "./collection.json"})
     if geometry is not None:
         members["bbox"] = bbox(geometry)
     members["stac_extensions"] = sorted(extensions(members))

@@ -36,7 +36,7 @@ def row(item: Mapping[str, Any]) -> Row:
     if not isinstance(properties, Mapping):
         raise _bad(item_id, "properties", properties, "an object")
     moment, start, stop = _times(item_id, properties)
-    document = _document(item_id, item)
+    document = dump(f"item {item_id!r}", item)
     shape = shapes.item_shape(item)
     boxes = tuple(shapes.boxes(shape)) if shape is not None else ()
     title = properties.get("title")
@@ -87,16 +87,15 @@ def _times(item_id: str, properties: Mapping[str, Any]) -> tuple[int | None, int
     return moment, start, stop
 
 
-def _document(item_id: str, item: Mapping[str, Any]) -> str:
+def dump(what: str, value: Mapping[str, Any]) -> str:
+    """The value as compact JSON that SQLite and Python both read back. Raises BadInput."""
     try:
-        text = json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadInput(
-            f"item {item_id!r}", found=one_line(str(error), 100), expected="values that JSON can hold"
-        ) from error
+        raise BadInput(what, found=one_line(str(error), 100), expected="values that JSON can hold") from error
     if text.count("[") + text.count("{") > DEEPEST and _depth(text) > DEEPEST:
-        raise BadInput(f"item {item_id!r}", found="deep nesting", expected=f"at most {DEEPEST} levels")
+        raise BadInput(what, found="deep nesting", expected=f"at most {DEEPEST} levels")
     return text
 
 

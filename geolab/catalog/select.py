@@ -1,156 +1,114 @@
-"""A checked search as SQL for the SQLite back end. Values travel as parameters, never in the text."""
+"""A checked search as statements for the SQLite back end."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from geolab.catalog import cql, shapes
+from geolab.catalog import cql, shapes, where
 from geolab.catalog.search import Query, SortKey
-
-Values = tuple[Any, ...]
-Part = tuple[str, Values]  # SQL text made of constants, and the values of its question marks
-Test = Callable[[Any], bool | None]
+from geolab.catalog.sql import DOCUMENT, Functions, Piece, joined, member, members, path, piece, scalar
 
 _COLUMNS = {"id": "id", "collection": "collection", "datetime": "coalesce(datetime, start)"}
-
-
-class Tests:
-    """Python functions that a statement calls: `test(number, value)` in SQL."""
-
-    def __init__(self) -> None:
-        self.functions: list[Test] = []
-        self.error: BaseException | None = None
-
-    def add(self, function: Test) -> int:
-        self.functions.append(function)
-        return len(self.functions) - 1
-
-    def __call__(self, number: int, value: Any) -> int | None:
-        try:
-            answer = None if value is None else self.functions[number](value)
-        except BaseException as error:
-            self.error = error  # SQLite drops what a function raises
-            raise
-        return None if answer is None else int(answer)
 
 
 @dataclass(frozen=True)
 class Select:
     """The statements of one search."""
 
-    where: Part
-    after: Part
-    order: tuple[tuple[Part, bool], ...]  # sort expression, descending
-    tests: Tests
+    where: Piece
+    after: Piece
+    order: tuple[tuple[Piece, bool], ...]  # sort value, whether it descends
+    functions: Functions
 
-    def page(self, limit: int) -> Part:
-        """Lines of document, collection, id and the sort values, at most `limit`."""
-        columns = "".join(f", {sql}" for (sql, _), _ in self.order)
-        order = "".join(f"{_nulls(sql)}{sql}{' DESC' if down else ''}, " for (sql, _), down in self.order)
-        values = [v for (_, values), _ in self.order for v in values]
-        doubled = [v for (sql, values), _ in self.order for v in (values * 2 if _nulls(sql) else values)]
-        text = (
-            f"SELECT document, collection, id{columns} FROM items "  # noqa: S608 - constants only
-            f"WHERE {self.where[0]} AND {self.after[0]} ORDER BY {order}collection, id LIMIT ?"
+    def page(self, limit: int) -> Piece:
+        """Lines of document, collection, id and the sort values, at most `limit` of them."""
+        values = _listed(field for field, _ in self.order)
+        order = _listed(_ordered(field, down) for field, down in self.order)
+        return piece(
+            "SELECT document, collection, id, {} FROM items WHERE {} AND {} "
+            "ORDER BY {}, collection, id LIMIT {}",
+            values,
+            self.where,
+            self.after,
+            order,
+            limit,
         )
-        return text, (*values, *self.where[1], *self.after[1], *doubled, limit)
 
-    def count(self) -> Part:
+    def count(self) -> Piece:
         """How many items match, on all pages."""
-        return f"SELECT count(*) FROM items WHERE {self.where[0]}", self.where[1]  # noqa: S608
-
-    @contextmanager
-    def on(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Make the Python functions known to the connection."""
-        connection.create_function("test", 2, self.tests)
-        try:
-            yield
-        except sqlite3.OperationalError:
-            if self.tests.error is not None:
-                raise self.tests.error from None
-            raise
+        return piece("SELECT count(*) FROM items WHERE {}", self.where)
 
 
-def _nulls(sql: str) -> str:
-    """Sorts absent values behind all others; columns that are never null need no help."""
-    return "" if sql in _COLUMNS.values() else f"{sql} IS NULL, "
+def _listed(pieces: Iterable[Piece]) -> Piece:
+    pieces = list(pieces)
+    return piece(", ".join(["{}"] * len(pieces)), *pieces)
+
+
+def _ordered(field: Piece, down: bool) -> Piece:
+    """Absent values sort behind all others, up or down; columns are never absent."""
+    direction = " DESC" if down else ""
+    if field.text in _COLUMNS.values():
+        return Piece(field.text + direction)
+    return piece("{} IS NULL, {}" + direction, field, field)
 
 
 def select(query: Query) -> Select:
-    """The statements for a query. Raises BadInput for CQL2 that is not valid."""
-    tests = Tests()
-    parts: list[Part] = [("1", ())]
+    """The statements for a query. Raises BadInput for a filter that is not CQL2."""
+    functions = Functions()
+    order = tuple((_sort_value(key, functions), key.descending) for key in query.sortby)
+    return Select(_where(query, functions), _after(query, order), order, functions)
+
+
+def _where(query: Query, functions: Functions) -> Piece:
+    parts = [Piece("1")]
     if query.ids is not None:
-        parts.append(("id IN (SELECT value FROM json_each(?))", (json.dumps(query.ids),)))
+        parts.append(piece("id IN (SELECT value FROM json_each({}))", json.dumps(query.ids)))
     if query.collections is not None:
-        parts.append(("collection IN (SELECT value FROM json_each(?))", (json.dumps(query.collections),)))
+        names = json.dumps(query.collections)
+        parts.append(piece("collection IN (SELECT value FROM json_each({}))", names))
     if query.stop is not None:
-        parts.append(("start <= ?", (query.stop,)))
+        parts.append(piece("start <= {}", query.stop))
     if query.start is not None:
-        parts.append(("stop >= ?", (query.start,)))
+        parts.append(piece("stop >= {}", query.start))
     if query.bbox:
-        parts.append(_touching(shapes.from_boxes(query.bbox), list(query.bbox), tests))
+        parts.append(where.touching(shapes.from_boxes(query.bbox), functions))
     if query.intersects is not None:
-        around = [] if query.intersects.is_empty else shapes.boxes(query.intersects)
-        parts.append(_touching(query.intersects, around, tests))
+        parts.append(where.touching(query.intersects, functions))
     if query.filter is not None:
-        parts.append(_filter(query.filter, tests))
-    order = tuple((_sort_value(key), key.descending) for key in query.sortby)
-    return Select(_all(parts), _after(query, order), order, tests)
+        parts.append(where.condition(cql.parse(query.filter), functions))
+    return joined("AND", parts)
 
 
-def _all(parts: list[Part]) -> Part:
-    return " AND ".join(sql for sql, _ in parts), tuple(v for _, values in parts for v in values)
-
-
-def _touching(shape: Any, boxes: list[shapes.Box], tests: Tests) -> Part:
-    import shapely
-
-    shapely.prepare(shape)
-    number = tests.add(lambda wkb: bool(shape.intersects(shapely.from_wkb(wkb))))
-    near = " OR ".join(["(east >= ? AND west <= ? AND north >= ? AND south <= ?)"] * len(boxes)) or "0"
-    edges = [edge for west, south, east, north in boxes for edge in (west, east, south, north)]
-    sql = f"key IN (SELECT id / 2 FROM boxes WHERE {near}) AND test(?, shape)"  # noqa: S608
-    return sql, (*edges, number)
-
-
-def _filter(text: Any, tests: Tests) -> Part:
-    expression = cql.parse(text)
-
-    def matches(document: str) -> bool | None:
-        try:
-            return bool(expression.matches(json.loads(document)))
-        except Exception as error:
-            if type(error) is not Exception:
-                raise
-            return None
-
-    return "test(?, document)", (tests.add(matches),)
-
-
-def _sort_value(key: SortKey) -> Part:
-    if key.name in _COLUMNS:
-        return _COLUMNS[key.name], ()
+def _sort_value(key: SortKey, functions: Functions) -> Piece:
     name = key.name.removeprefix("properties.")
-    return "json_extract(document, ?)", (f'$.properties."{name}"',)
+    if key.name in _COLUMNS or name == "datetime":
+        return Piece(_COLUMNS[name])
+    field = path(key.name)
+    if field is None:
+        parts = members(key.name)
+        return functions.call(lambda document: scalar(member(document, parts)), DOCUMENT)
+    return piece("json_extract(document, {})", field)
 
 
-def _after(query: Query, order: tuple[tuple[Part, bool], ...]) -> Part:
-    """True for what sorts behind the end of the page before."""
-    if query.after is None:
-        return "1", ()
+def _after(query: Query, order: tuple[tuple[Piece, bool], ...]) -> Piece:
+    """True for what sorts behind the last item of the page before."""
     last = query.after
-    sql, values = "(collection, id) > (?, ?)", (last.collection, last.id)
-    for ((field, names), down), value in reversed(list(zip(order, last.values, strict=True))):
-        if value is None:
-            sql, values = f"({field} IS NULL AND {sql})", (*names, *values)
-            continue
-        beyond = f"{field} < ?" if down else f"{field} > ?"
-        sql = f"({beyond} OR {field} IS NULL OR ({field} = ? AND {sql}))"
-        values = (*names, value, *names, *names, value, *values)
-    return sql, values
+    if last is None:
+        return Piece("1")
+    behind = piece("(collection, id) > ({}, {})", last.collection, last.id)
+    for (field, down), value in reversed(list(zip(order, last.values, strict=True))):
+        behind = _behind(field, down, value, behind)
+    return behind
+
+
+def _behind(field: Piece, down: bool, value: str | int | float | None, tie: Piece) -> Piece:
+    if value is None:
+        return piece("({} IS NULL AND {})", field, tie)
+    beyond = "{} < {}" if down else "{} > {}"
+    if field.text in _COLUMNS.values():  # the first condition lets SQLite start in the index
+        reach = "{} <= {}" if down else "{} >= {}"
+        return piece(f"({reach} AND ({beyond} OR {{}}))", field, value, field, value, tie)
+    text = f"({beyond} OR {{}} IS NULL OR ({{}} = {{}} AND {{}}))"
+    return piece(text, field, value, field, field, value, tie)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from geolab.catalog.collections import Extent, check_collection, collection
-from geolab.catalog.rows import Row, row
+from geolab.catalog.rows import Row, dump, row
 from geolab.catalog.search import Page, Position, Search, check, write_token
 from geolab.catalog.select import Select, select
 from geolab.catalog.shapes import longitudes
@@ -130,7 +130,7 @@ class SqliteCatalog:
             merged = {**(json.loads(found[0]) if found else {}), **document}
             connection.execute(
                 "INSERT OR REPLACE INTO collections VALUES (?, ?)",
-                (collection_id, json.dumps(merged, ensure_ascii=False, allow_nan=False)),
+                (collection_id, dump(f"STAC collection {collection_id!r}", merged)),
             )
 
     # ------------------------------------------------------------ reading
@@ -158,7 +158,7 @@ class SqliteCatalog:
         with self._reading() as connection:
             if connection is None:
                 return Page()
-            with statement.on(connection):
+            with statement.functions.on(connection):
                 connection.execute("BEGIN")  # the page and the count see the same items
                 found = connection.execute(*statement.page(query.limit + 1)).fetchall()
                 matched = _matched(connection, statement, query.after, query.limit, len(found))
