@@ -25,6 +25,8 @@ def add(parsers: Any) -> None:
     town.add_argument("--seed", type=int, default=0, help="another seed, another town (default 0)")
     town.add_argument("--size", type=int, default=1024, metavar="PX", help="side in pixels (default 1024)")
 
+    town.add_argument("--photos", type=int, default=24, help="how many drone photos (default 24)")
+
     ingest = output.command(
         parsers,
         "ingest",
@@ -55,12 +57,13 @@ def add(parsers: Any) -> None:
 def write_town(args: argparse.Namespace) -> int:
     from geolab import town
 
-    written = town.write(args.folder, seed=args.seed, size_px=args.size)
-    files = [str(p) for p in sorted(args.folder.rglob("*")) if p.is_file()]
+    written = town.write(args.folder, seed=args.seed, size_px=args.size, photos=args.photos)
+    rasters = [written.before, written.after, written.change, written.dsm_before, written.dsm_after]
+    others = [written.readme, *written.photos, *([written.cameras] if written.cameras else [])]
+    files = [str(path) for path in rasters + others]
     if args.json:
         output.print_json({"folder": str(args.folder.absolute()), "files": files})
         return 0
-    del written
     print(f"{len(files)} files in {args.folder.absolute()}")
     print(f"next: geolab ingest {args.folder} --collection town")
     return 0
