@@ -35,3 +35,12 @@ c.VoilaConfiguration.theme = "light"  # the style sheet turns to dark by the rea
 c.VoilaConfiguration.strip_sources = True
 c.VoilaConfiguration.show_tracebacks = False
 c.VoilaConfiguration.file_allowlist = []  # pictures come from the tiles extension, files from nowhere
+
+
+def formulas_from_here(page_config, *, base_url, **_):
+    """The page's settings with MathJax's address on this server: Voila's own is a CDN's."""
+    page_config["fullMathjaxUrl"] = f"{base_url}voila/templates/geolab/static/formulas.js"
+    return page_config
+
+
+c.VoilaConfiguration.page_config_hook = formulas_from_here

@@ -201,8 +201,10 @@ def test_coverage_counts_items_by_role():
     ]
     labels = [t.get_text() for t in figures.coverage(items).axes[1].get_yticklabels()]
     assert labels == ["photo  1", "image  2"]
-    with pytest.raises(BadInput, match="ingest"):
-        figures.coverage([])
+
+
+def test_coverage_of_nothing_says_what_to_do():
+    assert "Ingest a folder first" in texts(figures.coverage([]))
 
 
 def test_a_contact_sheet_takes_files_and_arrays_and_names_with_dollars(tmp_path):

@@ -5,6 +5,7 @@ Every function returns a matplotlib Figure; `show(figure, path)` shows it and ke
 
 from geolab.figures.charts import curves, histogram, pr_curve, scores
 from geolab.figures.cover import coverage
+from geolab.figures.files import pair_of
 from geolab.figures.pictures import contact_sheet, pair, scale_bar
 from geolab.figures.style import png, show, style
 
@@ -14,6 +15,7 @@ __all__ = [
     "curves",
     "histogram",
     "pair",
+    "pair_of",
     "png",
     "pr_curve",
     "scale_bar",

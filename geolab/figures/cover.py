@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.dates as mdates
 
-from geolab.errors import BadInput
 from geolab.figures.style import ACCENT, CHANGE, CYCLE, INK, INK_SOFT, WIDTH_IN, light_grid, new, style
 
 if TYPE_CHECKING:
@@ -23,15 +22,26 @@ _ROLES = {"image": ACCENT, "photo": CHANGE, "label": CYCLE[3], "dsm": CYCLE[5], 
 def coverage(items: Sequence[Item]) -> Figure:
     """Footprints on the left, dates on the right, by role: what there is, where and when.
 
-    items: STAC items. Raises BadInput when there is none.
+    items: STAC items; without any, the figure says what to do.
     """
     if not items:
-        raise BadInput("coverage", found="no item", expected="at least one", remedy="ingest some files first")
+        return _nothing()
     with style():
         figure = new(WIDTH_IN, 3.9)
         where, when = figure.subplots(1, 2, width_ratios=(1, 1.35))
         _footprints(where, items)
         _timeline(when, items)
+    return figure
+
+
+def _nothing() -> Figure:
+    with style():
+        figure = new(WIDTH_IN, 1.2)
+        axes = figure.subplots()
+        axes.axis("off")
+        axes.text(0, 0.6, "Nothing here yet", fontweight="bold", transform=axes.transAxes)
+        words = "Ingest a folder first (notebook 01_ingest), or widen the search."
+        axes.text(0, 0.3, words, color=INK_SOFT, transform=axes.transAxes)
     return figure
 
 
@@ -56,7 +66,7 @@ def _footprints(axes: Axes, items: Sequence[Item]) -> None:
                     xs, ys, "o", color=color, markersize=4, markeredgecolor="white", markeredgewidth=0.6
                 )
             else:
-                axes.plot(xs, ys, color=color, linewidth=1.1)
+                axes.plot(xs, ys, color=color, linewidth=1.1, snap=False)
     axes.set(title="Where", xlabel="longitude, °", ylabel="latitude, °")
     if latitudes:
         middle = math.radians((min(latitudes) + max(latitudes)) / 2)

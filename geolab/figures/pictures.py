@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from geolab import display
-from geolab.errors import BadInput
+from geolab import display, store
+from geolab.errors import BadInput, FileRejected
 from geolab.figures.style import (
     CHANGE,
     FALSE_ALARM,
@@ -210,14 +210,19 @@ def _metres(length_m: float) -> str:
 
 
 def contact_sheet(
-    pictures: Sequence[Array | str | Path], *, titles: Sequence[str] = (), columns: int = 6
+    pictures: Sequence[Array | str | Path | Mapping[str, Any]],
+    *,
+    titles: Sequence[str] = (),
+    columns: int = 6,
 ) -> Figure:
     """Small pictures in rows, each under its title.
 
-    pictures: files, or [y, x, 3] arrays of bytes or floats 0..1.
+    pictures: STAC items (their thumbnails and titles), files or URIs, or [y, x, 3] arrays of bytes
+    or floats 0..1. Raises BadInput without any; NotFound, FileRejected for one that can't be read.
     """
     if not pictures:
         raise BadInput("contact sheet", found="no picture", expected="at least one")
+    titles = titles or [_title(picture) for picture in pictures]
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     with style():
@@ -232,15 +237,30 @@ def contact_sheet(
     return figure
 
 
-def _read_picture(picture: Array | str | Path) -> Array:
+def _title(picture: Any) -> str:
+    if isinstance(picture, Mapping):
+        return str(picture["properties"].get("title") or picture["id"])
+    return "" if isinstance(picture, np.ndarray) else str(picture).rsplit("/", 1)[-1]
+
+
+def _read_picture(picture: Any) -> Array:
     if isinstance(picture, np.ndarray):
         return picture
+    if isinstance(picture, Mapping):
+        assets = picture.get("assets", {})
+        shown = assets.get("thumbnail") or assets.get("overview")
+        if shown is None:
+            return np.full((3, 4, 3), [0xEC, 0xEF, 0xF1], np.uint8)  # an item that has no picture
+        picture = shown["href"]
     from PIL import Image, ImageOps
 
-    with Image.open(picture) as image:
-        image.draft("RGB", (512, 512))  # a JPEG is decoded small at once
-        image.thumbnail((512, 512))
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    try:
+        with store.open_read(picture) as stream, Image.open(stream) as image:
+            image.draft("RGB", (512, 512))  # a JPEG is decoded small at once
+            image.thumbnail((512, 512))
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, Image.DecompressionBombError) as error:
+        raise FileRejected(str(picture), f"its picture can't be decoded: {error}") from error
 
 
 def _shorten(title: str, longest: int = 26) -> str:

@@ -13,7 +13,7 @@ from ipyleaflet import Map, SplitMapControl, TileLayer
 
 from geolab import display, raster
 from geolab.errors import BadInput
-from geolab.maps.furniture import add_layers_control, add_panel, card, empty_map, name_sides, popups
+from geolab.maps.furniture import add_layer_list, add_panel, card, empty_map, name_sides, popups, say
 from geolab.maps.layers import (
     bounds,
     change_layer,
@@ -23,7 +23,7 @@ from geolab.maps.layers import (
     point,
     split,
 )
-from geolab.maps.origin import Item, base_url, day, tile_url, title
+from geolab.maps.origin import Item, base_url, day, role, tile_url, title
 
 if TYPE_CHECKING:
     from ipyleaflet import GeoJSON
@@ -36,10 +36,13 @@ __all__ = [
     "bounds",
     "card",
     "change_layer",
+    "day",
     "explore",
     "footprints",
+    "pairs",
     "photos",
     "pixels",
+    "role",
     "swipe",
     "tile_url",
     "toolbox",
@@ -55,10 +58,40 @@ def explore(items: Iterable[Item], *, height: str = "560px", basemap: Any = None
     """
     listed = list(items)
     chart = empty_map(bounds(listed), height=height, basemap=basemap)
+    if not listed:
+        say(chart, "Nothing here yet: ingest a folder (notebook 01_ingest), or widen the search.")
+        return chart
     images, dates = add_items(chart, listed)
     add_panel(chart, images, dates)
-    add_layers_control(chart)
+    add_layer_list(chart, chart.layers)
+    total = len(split(listed).get("image", []))
+    if total > MOST_IMAGES:
+        say(chart, f"Pixels of the newest {MOST_IMAGES} of {total} images; the others are outlines only.")
     return chart
+
+
+def pairs(items: Iterable[Item]) -> list[tuple[Item, Item]]:
+    """(before, after) of every place with images of several dates: its oldest and its newest.
+
+    Images are of one place when the middle of each lies inside the other's box. In order of time.
+    """
+    places: list[list[Item]] = []
+    for item in split(items).get("image", []):
+        place = next((p for p in places if _same_place(p[0], item)), None)
+        if place is None:
+            places.append(place := [])
+        place.append(item)
+    return [(place[0], place[-1]) for place in places if day(place[0]) < day(place[-1])]
+
+
+def _same_place(one: Item, other: Item) -> bool:
+    return _inside(point(one), bounds([other])) and _inside(point(other), bounds([one]))
+
+
+def _inside(place: tuple[float, float] | None, around: Any) -> bool:
+    if place is None or around is None:
+        return False
+    return all(low <= value <= high for value, low, high in zip(place, *around, strict=True))
 
 
 def add_items(chart: Map, items: Iterable[Item]) -> tuple[list[TileLayer], list[str]]:
@@ -99,7 +132,6 @@ def swipe(before: Item, after: Item, *, change: Any = None, height: str = "560px
     if change is not None:
         chart.add(change_layer(change) if isinstance(change, dict) else change)
     name_sides(chart, day(before) or title(before), day(after) or title(after))
-    add_layers_control(chart)
     return chart
 
 

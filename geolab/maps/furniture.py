@@ -6,10 +6,11 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
+from html import unescape
 from typing import Any
 
 import ipywidgets as widgets
-from ipyleaflet import LayersControl, Map, Popup, ScaleControl, TileLayer, WidgetControl
+from ipyleaflet import Layer, Map, Popup, ScaleControl, TileLayer, WidgetControl
 
 from geolab.maps.layers import DEEPEST_ZOOM, Bounds
 from geolab.maps.origin import Item, day, original_url, preview_url, role, safe, title
@@ -20,9 +21,10 @@ _MOVE_S = 0.08  # coordinates follow the pointer at most every so often
 # Variables come from the page's style where it has them (the Voila template); else these.
 LOOK = """
 .geolab-map .leaflet-container { background: var(--geolab-map, #eef1f3); font: inherit; }
-.geolab-map .geolab-photo { width: 14px; height: 14px; border-radius: 50%; background: #fff;
+.geolab-map .leaflet-div-icon { background: none; border: 0; border-radius: 50%; }
+.geolab-map .leaflet-div-icon:focus-visible { outline: 3px solid #e8590c; }
+.geolab-map .geolab-photo { display: block; width: 14px; height: 14px; border-radius: 50%; background: #fff;
   border: 4px solid #0b7285; box-sizing: border-box; box-shadow: 0 0 0 1px #fff; }
-.geolab-map .geolab-photo:focus-visible { outline: 3px solid #e8590c; }
 .geolab-map .marker-cluster, .geolab-map .marker-cluster div { background: #1b1f23 !important; }
 .geolab-map .marker-cluster { background: rgba(27, 31, 35, .35) !important; background-clip: padding-box; }
 .geolab-map .marker-cluster span { color: #fff; font-weight: 600; }
@@ -32,9 +34,15 @@ LOOK = """
   border: 1px solid var(--geolab-line, #dfe3e6); border-radius: 6px; box-shadow: none; }
 .geolab-map .geolab-where { padding: 0 8px; font-size: 12px; line-height: 22px; margin: 0;
   font-variant-numeric: tabular-nums; color: var(--geolab-ink, #1b1f23); }
+.geolab-map .leaflet-widgetcontrol:has(.geolab-hidden) { display: none; }
 .geolab-map .geolab-panel { padding: 4px 8px; }
+.geolab-map .geolab-layers, .geolab-map .geolab-layers * { border: 0; }
+.geolab-map .geolab-layers .jupyter-widget-Collapse-header,
+.geolab-map .geolab-layers .jupyter-widget-Collapse-contents {
+  background: transparent; color: inherit; padding: 4px 8px; }
+.geolab-map .geolab-layers .widget-checkbox { height: 24px; line-height: 24px; }
 .geolab-popup { margin: 0; font-size: 13px; line-height: 1.5; color: #1b1f23; overflow-wrap: anywhere; }
-.geolab-popup img { display: block; width: 100%; max-height: 220px; object-fit: cover; border-radius: 4px;
+.geolab-popup img { display: block; width: 240px; height: 160px; object-fit: cover; border-radius: 4px;
   background: #f6f7f8; margin-bottom: 6px; }
 .geolab-popup .soft { color: #5b6670; }
 .geolab-popup a { color: #0b7285; }
@@ -112,32 +120,31 @@ def card(item: Item) -> str:
 
 
 def _height(properties: Any) -> str:
-    value = properties.get("geolab:relative_altitude_m")
-    return f"{float(value):.0f} m above take-off" if isinstance(value, int | float) else ""
+    for name, words in (("geolab:relative_altitude_m", "above take-off"), ("geolab:altitude_m", "altitude")):
+        value = properties.get(name)
+        if isinstance(value, int | float):
+            return f"{value:.0f} m {words}"
+    return ""
 
 
 def popups(chart: Map, items: Sequence[Item], places: Callable[[Item], Any]) -> Callable[[str], None]:
     """A function that opens the card of the item with this id; one popup is open at a time."""
     by_id = {str(item["id"]): item for item in items}
-    opened: list[Popup] = []
+    shown = widgets.HTML()
+    # one popup that moves: removing one that was closed is an error in the page (ipyleaflet 0.20)
+    popup = Popup(child=shown, min_width=240, max_width=280, close_button=True, auto_close=False)
 
     def show(item_id: str) -> None:
         item = by_id.get(item_id)
         location = item and places(item)
         if not item or not location:
             return
-        while opened:
-            chart.remove(opened.pop())
-        popup = Popup(
-            location=location,
-            child=widgets.HTML(card(item)),
-            min_width=240,
-            max_width=280,
-            close_button=True,
-            auto_close=False,
-        )
-        opened.append(popup)
-        chart.add(popup)
+        shown.value = card(item)
+        popup.set_trait("location", list(location))
+        if popup in chart.layers:
+            popup.open_popup(location=list(location))
+        else:
+            chart.add(popup)
 
     return show
 
@@ -148,11 +155,12 @@ def popups(chart: Map, items: Sequence[Item], places: Callable[[Item], Any]) -> 
 def add_panel(chart: Map, images: Sequence[TileLayer], dates: Sequence[str]) -> None:
     """A slider for the opacity of the imagery and, for several dates, one that chooses the date."""
     rows: list[widgets.Widget] = []
-    layout = widgets.Layout(width="250px", margin="0")
+    layout = widgets.Layout(width="300px", margin="0")
+    style = {"description_width": "52px"}
     options = sorted({date for date in dates if date})
     if len(options) > 1:
         chosen = widgets.SelectionSlider(
-            options=options, value=options[-1], description="Date", layout=layout, continuous_update=False
+            options=options, value=options[-1], description="Date", layout=layout, style=style
         )
 
         def choose(change: Any) -> None:
@@ -163,7 +171,14 @@ def add_panel(chart: Map, images: Sequence[TileLayer], dates: Sequence[str]) -> 
         rows.append(chosen)
     if images:
         opacity = widgets.FloatSlider(
-            value=1.0, min=0, max=1, step=0.05, description="Opacity", readout_format=".0%", layout=layout
+            value=1.0,
+            min=0,
+            max=1,
+            step=0.05,
+            description="Opacity",
+            readout_format=".0%",
+            layout=layout,
+            style=style,
         )
         for layer in images:
             widgets.jslink((opacity, "value"), (layer, "opacity"))
@@ -174,8 +189,37 @@ def add_panel(chart: Map, images: Sequence[TileLayer], dates: Sequence[str]) -> 
         chart.add(WidgetControl(widget=panel, position="topright"))
 
 
-def add_layers_control(chart: Map) -> None:
-    chart.add(LayersControl(position="topright", collapsed=True))
+def say(chart: Map, text: str) -> None:
+    """Words in the corner of a map: why there is nothing on it, what is left out."""
+    chart.add(
+        WidgetControl(widget=widgets.HTML(f'<p class="geolab-where">{safe(text)}</p>'), position="topright")
+    )
+
+
+def add_layer_list(chart: Map, layers: Sequence[Layer]) -> None:
+    """A folded list of layers to tick; Leaflet's own would tick those that are switched off too."""
+    rows = [_switch(chart, layer) for layer in layers]
+    if not rows:
+        return
+    listed = widgets.VBox(rows, layout=widgets.Layout(max_height="260px", overflow="hidden auto"))
+    folded = widgets.Accordion([listed], titles=("Layers",), selected_index=None)
+    folded.layout.width = "300px"
+    folded.add_class("geolab-layers")
+    chart.add(WidgetControl(widget=folded, position="topright"))
+
+
+def _switch(chart: Map, layer: Layer) -> widgets.Checkbox:
+    box = widgets.Checkbox(
+        value=getattr(layer, "visible", True),
+        description=unescape(layer.name),  # shown as text here, not as HTML
+        indent=False,
+        layout=widgets.Layout(width="auto", margin="0"),
+    )
+    if layer.has_trait("visible"):
+        widgets.link((box, "value"), (layer, "visible"))
+    else:  # ipyleaflet 0.20: a cluster of markers can't be hidden, only taken away
+        box.observe(lambda change: chart.add(layer) if change["new"] else chart.remove(layer), "value")
+    return box
 
 
 def name_sides(chart: Map, before: str, after: str) -> None:
@@ -190,8 +234,9 @@ def name_sides(chart: Map, before: str, after: str) -> None:
         f'<style>.{name} .leaflet-sbs-divider::before{{content:"◂ {_css(before)}";right:12px;{rule}}}'
         f'.{name} .leaflet-sbs-divider::after{{content:"{_css(after)} ▸";left:12px;{rule}}}</style>'
     )
-    text = f'<p class="geolab-where"><b>{safe(before)}</b> left · <b>{safe(after)}</b> right</p>'
-    chart.add(WidgetControl(widget=widgets.HTML(look + text), position="topleft"))
+    carrier = widgets.HTML(look)
+    carrier.add_class("geolab-hidden")
+    chart.add(WidgetControl(widget=carrier, position="bottomright"))
 
 
 def _css(text: str) -> str:

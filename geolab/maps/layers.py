@@ -10,7 +10,7 @@ from ipyleaflet import DivIcon, GeoJSON, Marker, MarkerCluster, TileLayer
 
 from geolab import display
 from geolab.errors import BadInput
-from geolab.maps.origin import Item, day, role, safe, tile_url, title
+from geolab.maps.origin import Item, day, name, role, safe, tile_url, title
 
 ACCENT = "#0b7285"
 CHANGE = "#e8590c"
@@ -52,10 +52,10 @@ def pixels(
     limits: (low, high) a band; without them the server stretches 2-98 % of the item.
     """
     box = bounds([item])
-    name = f"{day(item)} {title(item)}".strip()
+    label = name(item) if asset == "data" else f"{name(item)}: {asset}"
     return TileLayer(
         url=tile_url(item, asset, limits=limits, colormap=colormap),
-        name=safe(name if asset == "data" else f"{name}: {asset}"),
+        name=safe(label),  # Leaflet writes names into the page as HTML
         bounds=[list(corner) for corner in box] if box else None,
         max_zoom=DEEPEST_ZOOM,
         max_native_zoom=_native_zoom(item, box),
@@ -126,7 +126,7 @@ def footprints(items: Iterable[Item], on_click: Callable[[str], None] | None = N
 
 def photos(items: Sequence[Item], on_click: Callable[[str], None] | None = None) -> MarkerCluster:
     """Photos where they were taken, clustered; on_click gets the id of the one clicked."""
-    icon = DivIcon(html="", icon_size=[14, 14], icon_anchor=[7, 7], class_name="geolab-photo")
+    icon = DivIcon(html='<span class="geolab-photo"></span>', icon_size=[14, 14], icon_anchor=[7, 7])
     markers = [
         Marker(
             location=location,
@@ -152,13 +152,12 @@ def photos(items: Sequence[Item], on_click: Callable[[str], None] | None = None)
 
 
 def point(item: Item) -> tuple[float, float] | None:
-    """(latitude, longitude) of a photo: its point, else the middle of its footprint's box."""
+    """(latitude, longitude) of a photo's camera; of anything else the middle of its box; None if nowhere."""
     geometry = item.get("geometry") or {}
-    if geometry.get("type") == "Point":
-        return geometry["coordinates"][1], geometry["coordinates"][0]
-    where = item["properties"].get("proj:centroid") or {}
-    if {"lat", "lon"} <= set(where):
-        return where["lat"], where["lon"]
+    camera = item["properties"].get("geolab:position")
+    if camera or geometry.get("type") == "Point":
+        longitude, latitude = (camera or geometry["coordinates"])[:2]
+        return latitude, longitude
     box = bounds([item])
     return ((box[0][0] + box[1][0]) / 2, (box[0][1] + box[1][1]) / 2) if box else None
 

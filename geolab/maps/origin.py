@@ -62,6 +62,15 @@ def day(item: Item) -> str:
     return text if all(c.isdigit() or c == "-" for c in text) else ""
 
 
+def name(item: Item) -> str:
+    """One line that tells items apart in a list: the date, or both, and the title; plain text."""
+    text, first = title(item), day(item)
+    last = str(item["properties"].get("end_datetime") or "")[:10]
+    if first and last and last != first and not item["properties"].get("datetime"):
+        return f"{first} to {last} {text}"
+    return text if not first or first in text else f"{first} {text}"
+
+
 def role(item: Item) -> str:
     """'image', 'photo', 'label', 'dsm' or 'product'."""
     return str(item["properties"].get("geolab:role") or "image")

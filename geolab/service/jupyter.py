@@ -18,12 +18,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
+from PIL import Image, ImageOps
 from tornado import web
 
-from geolab import catalog, settings, store
+from geolab import catalog, display, raster, settings, store
 from geolab.errors import BadInput, FileRejected, GeolabError, NotFound, one_line
 from geolab.service import tiles
 
@@ -196,8 +198,6 @@ def small_picture(uri: str) -> bytes:
 
     Raises FileRejected when no picture can be made of it.
     """
-    from PIL import Image, ImageOps
-
     with store.open_read(uri) as stream:
         data = stream.read(LARGEST_PREVIEW + 1)
     if picture_type(data) and len(data) <= LARGEST_PREVIEW:
@@ -213,10 +213,6 @@ def small_picture(uri: str) -> bytes:
 
 
 def _overview(uri: str) -> Any:
-    import numpy as np
-
-    from geolab import display, raster
-
     with raster.open_raster(uri) as dataset:
         colors = [c.name for c in dataset.colorinterp]
         bands = display.rgb_bands(dataset.descriptions, colors, count=sum(c != "alpha" for c in colors))

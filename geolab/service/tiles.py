@@ -16,6 +16,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
+
+# At the top on purpose: two threads that import rio-tiler at once break its circular imports (9.4.12).
+from rio_tiler.colormap import cmap
+from rio_tiler.errors import TileOutsideBounds
+from rio_tiler.io import Reader
 
 from geolab import display, raster
 from geolab.errors import BadInput
@@ -97,9 +103,6 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
     Invalid pixels are transparent (white in a JPEG). Raises BadInput when the raster lies nowhere
     on Earth or lacks a band, FileRejected, NotFound.
     """
-    from rio_tiler.errors import TileOutsideBounds
-    from rio_tiler.io import Reader
-
     with raster.open_raster(uri) as dataset:
         if dataset.crs is None and not dataset.gcps[0]:
             raise BadInput("raster", found="no coordinate system", expected="one, to lie on a map")
@@ -158,8 +161,6 @@ def _palette(dataset: DatasetReader, bands: tuple[int, ...], colormap: str) -> P
 
 @lru_cache(1)
 def _cividis() -> Palette:
-    from rio_tiler.colormap import cmap
-
     return {int(value): tuple(rgba) for value, rgba in cmap.get("cividis").items()}  # pyright: ignore[reportAttributeAccessIssue,reportReturnType]
 
 
@@ -175,8 +176,6 @@ def _colored(classes: Array, valid: Array, palette: Palette) -> tuple[Array, Arr
 
 
 def _encode(rgb: Array, opacity: Array, format: str) -> bytes:
-    from PIL import Image
-
     alpha = opacity.astype(np.uint8) * 255 if opacity.dtype == bool else opacity.astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(np.moveaxis(np.concatenate([rgb, alpha[None]]), 0, -1)))
     if format == "jpg":

@@ -1,0 +1,72 @@
+"""A pair straight from its files: read small, on one grid, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+
+from geolab import display, raster
+from geolab.errors import BadInput
+from geolab.figures.pictures import LONGEST_PX, MASK_NODATA, pair
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rasterio.io import DatasetReader
+
+Array = np.ndarray
+
+
+def pair_of(
+    before: str,
+    after: str,
+    overlay: str | None = None,
+    *,
+    dates: tuple[str, str] | None = None,
+    titles: tuple[str, str, str] = ("Before", "After", "Change"),
+    truth: str | None = None,
+) -> Figure:
+    """Before | after | change of whole rasters, read at the size they are drawn; see `pair`.
+
+    before, after, overlay (a mask), truth: URIs. All are shown on the grid of `before`.
+    Raises NotFound, FileRejected, and BadInput when `before` lies nowhere on Earth.
+    """
+    info = raster.read_info(before)
+    scale = max(1.0, max(info.shape) / LONGEST_PX)
+    shape = (max(1, round(info.height / scale)), max(1, round(info.width / scale)))
+    views = [_read(uri, info, shape) for uri in (before, after)]
+    masks = [None if uri is None else _read_mask(uri, info, shape) for uri in (overlay, truth)]
+    metres = raster.gsd_m(info) * scale
+    return pair(views[0], views[1], masks[0], gsd_m=metres, dates=dates, titles=titles, truth=masks[1])
+
+
+def _read(uri: str, like: raster.Info, shape: tuple[int, int]) -> Array:
+    """[band, y, x] float32 of the bands to show, NaN where invalid."""
+    with raster.open_raster(uri) as dataset:
+        colors = [c.name for c in dataset.colorinterp]
+        count = sum(color != "alpha" for color in colors)
+        bands = list(display.rgb_bands(dataset.descriptions, colors, count=count))
+        pixels = _warped(dataset, bands, like, shape, Resampling.average)
+    return pixels.astype(np.float32).filled(np.nan)
+
+
+def _read_mask(uri: str, like: raster.Info, shape: tuple[int, int]) -> Array:
+    """[y, x] uint8, 255 where invalid."""
+    with raster.open_raster(uri) as dataset:
+        return _warped(dataset, [1], like, shape, Resampling.nearest).filled(MASK_NODATA)[0].astype(np.uint8)
+
+
+def _warped(
+    dataset: DatasetReader, bands: Sequence[int], like: raster.Info, shape: tuple[int, int], how: Resampling
+) -> Any:
+    out = (len(bands), *shape)
+    if (dataset.crs, dataset.transform, dataset.shape) == (like.crs, like.transform, like.shape):
+        return dataset.read(list(bands), out_shape=out, masked=True, resampling=how)
+    if dataset.crs is None or like.crs is None:
+        raise BadInput(dataset.name, found="no coordinate system", expected="one, to lie over the other date")
+    grid = {"crs": like.crs, "transform": like.transform, "width": like.width, "height": like.height}
+    with WarpedVRT(dataset, **grid, resampling=how, add_alpha=dataset.nodata is None) as warped:
+        return warped.read(list(bands), out_shape=out, masked=True, resampling=how)
