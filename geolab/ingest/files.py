@@ -47,7 +47,7 @@ def local_file(candidate: Candidate, staging: Path) -> Iterator[Local]:
     Raises FileRejected if the file changes in the meantime.
     """
     with TemporaryDirectory(dir=staging) as name:
-        source = store.local_path(candidate.uri)
+        source = candidate.path
         path = Path(name, "data" + _suffix(candidate.name))
         if source is None:
             with store.open_read(candidate.uri) as stream, path.open("wb") as out:
@@ -133,6 +133,7 @@ def _linked(file: Local, sidecars: list[Path]) -> Local:
         link = file.path.with_name(name)
         if not link.exists():
             link.symlink_to(sidecar)
+        if link not in links:
             links.append(link)
     return Local(file.candidate, file.path, file.source, _used(file.path, links))
 

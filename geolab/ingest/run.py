@@ -110,7 +110,7 @@ _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 def _is_about(error: OSError, candidate: Candidate) -> bool:
     """Whether the candidate, not this machine or the object store, is what is wrong."""
-    path = store.local_path(candidate.uri)
+    path = candidate.path
     if error.errno in _OURS:
         return False
     return (

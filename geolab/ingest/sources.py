@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from geolab import store
 from geolab.errors import NotFound, one_line
@@ -31,6 +31,7 @@ class Candidate:
     """A file to look at. `href` is how people know it: a local path, else the URI."""
 
     uri: str
+    path: Path | None  # None: remote
     href: str
     name: str  # the last part of the path, printable
 
@@ -67,9 +68,17 @@ def _is_remote_file(uri: str) -> bool:
 
 
 def _candidate(uri: str) -> Candidate:
-    path = store.local_path(uri)
+    path = _exact_path(uri)
     name = path.name if path is not None else unquote(urlsplit(uri).path).rsplit("/", 1)[-1]
-    return Candidate(uri, str(path) if path is not None else uri, printable_name(name or "unnamed"))
+    href = uri if path is None else str(path).encode("utf-8", "replace").decode("utf-8")
+    return Candidate(uri, path, href, printable_name(name or "unnamed"))
+
+
+def _exact_path(uri: str) -> Path | None:
+    """The path of a file:// URI, byte for byte: names need not be text."""
+    if urlsplit(uri).scheme != "file":
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
 
 
 def printable_name(name: str) -> str:
@@ -78,7 +87,7 @@ def printable_name(name: str) -> str:
 
 
 def _looks_like_image(uri: str) -> bool:
-    path = store.local_path(uri)
+    path = _exact_path(uri)
     suffix = Path(uri).suffix.lower()
     if suffix in IMAGE_SUFFIXES:
         return True

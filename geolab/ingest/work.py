@@ -10,7 +10,7 @@ from typing import Any
 
 from geolab import raster, store
 from geolab.catalog import items
-from geolab.errors import FileRejected
+from geolab.errors import FileRejected, GeolabError
 from geolab.ingest import photos, rasters, thumbnails
 from geolab.ingest.dates import Taken
 from geolab.ingest.files import Local, content_sha256, has_world_file, local_file, with_sidecars
@@ -53,34 +53,42 @@ def look_at(candidate: Candidate, job: Job) -> Sighting:
     Raises FileRejected, or another GeolabError with the reason why it can't be used.
     """
     with local_file(candidate, job.staging) as file:
-        photo = _as_photo(file)
-        if photo is None:
-            file = with_sidecars(file)
-        digest = content_sha256(file)
-        item_id = digest[:ID_DIGITS]
-        if job.is_known(item_id):
-            return Sighting(item_id, candidate.name, file.modified, None)
-        describe = _raster_item if photo is None else _photo_item
-        return Sighting(item_id, candidate.name, file.modified, describe(file, digest, job, photo))
+        try:
+            return _sighting(file, job)
+        except FileRejected:
+            raise
+        except GeolabError as error:  # our name for the file means nothing to others
+            raise FileRejected(candidate.href, str(error).replace(f"{file.path}: ", "")) from error
 
 
-def _as_photo(file: Local) -> Photo | None:
-    """The header of the file if it is a photo, None if it has to be a raster. Never goes by the name."""
+def _sighting(file: Local, job: Job) -> Sighting:
+    file, photo = _recognised(file)
+    digest = content_sha256(file)
+    item_id, name = digest[:ID_DIGITS], file.candidate.name
+    if job.is_known(item_id):
+        return Sighting(item_id, name, file.modified, None)
+    describe = _raster_item if photo is None else _photo_item
+    return Sighting(item_id, name, file.modified, describe(file, digest, job, photo))
+
+
+def _recognised(file: Local) -> tuple[Local, Photo | None]:
+    """The file, and its header if it is a photo; else it has to be a raster, and brings its sidecars.
+
+    Never goes by the name.
+    """
     with file.path.open("rb") as stream:
         head = stream.read(32)
     if head[4:11] in _HEIF:
         raise FileRejected(str(file.path), "HEIC photos can't be read here; convert it to JPEG: heif-convert")
     if head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
-        return None if has_world_file(file) and _is_placed(file) else _photo_or_refuse(file)
+        linked = with_sidecars(file) if has_world_file(file) else file
+        if linked.sidecars and raster.read_info(str(linked.path)).has_transform:
+            return linked, None
+        return file, _photo_or_refuse(file)
     if head[4:12] == b"ftypavif":
-        return _photo_or_refuse(file)
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        return _photo_in_tiff(file)
-    return None
-
-
-def _is_placed(file: Local) -> bool:
-    return raster.read_info(str(with_sidecars(file).path)).has_transform
+        return file, _photo_or_refuse(file)
+    photo = _photo_in_tiff(file) if head[:4] in (b"II*\0", b"MM\0*") else None
+    return (file, photo) if photo is not None else (with_sidecars(file), None)
 
 
 def _photo_or_refuse(file: Local) -> Photo:
