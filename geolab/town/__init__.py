@@ -10,15 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from rasterio.crs import CRS as RasterioCRS
+from rasterio.transform import from_origin
 
 from geolab.errors import BadInput
-from geolab.town import files, layout, ortho
+from geolab.town import drone, files, layout, ortho
 from geolab.town.files import Written
 from geolab.town.model import CRS, EAST_M, NORTH_M, Conditions, Pair, World
 
 __all__ = ["Conditions", "Pair", "World", "Written", "pair", "render", "warm", "world", "write"]
 
 SMALLEST_PX, LARGEST_PX = 64, 8192
+MOST_PHOTOS = 500
 Size = int | tuple[int, int]
 
 
@@ -30,7 +33,7 @@ def world(seed: int = 0, size_px: Size = 1024, *, gsd_m: float = 0.5) -> World:
     height, width = _shape(size_px)
     if not 0.05 <= gsd_m <= 10:
         raise BadInput("gsd_m", found=gsd_m, expected="0.05 to 10 metres")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+    if not _whole(seed) or seed < 0:
         raise BadInput("seed", found=repr(seed), expected="a whole number of at least 0")
     return layout.world(int(seed), width * gsd_m, height * gsd_m)
 
@@ -45,9 +48,6 @@ def pair(seed: int = 0, size_px: Size = 1024, *, gsd_m: float = 0.5) -> Pair:
 
 def render(town: World, *, gsd_m: float = 0.5) -> Pair:
     """The pair of a world, for example of one that was edited with dataclasses.replace."""
-    from rasterio.crs import CRS as RasterioCRS
-    from rasterio.transform import from_origin
-
     shape = round(town.height_m / gsd_m), round(town.width_m / gsd_m)
     heights, built = zip(*(ortho.truth(town, date, shape, gsd_m=gsd_m) for date in range(2)), strict=True)
     before, after = (ortho.render(town, date, shape, gsd_m=gsd_m) for date in range(2))
@@ -64,28 +64,46 @@ def render(town: World, *, gsd_m: float = 0.5) -> Pair:
     )
 
 
-def write(folder: str | Path, *, seed: int = 0, size_px: Size = 1024, photos: int = 24) -> Written:
+def write(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    size_px: Size = 1024,
+    photos: int = 24,
+    gps_noise_m: float = 0.0,
+) -> Written:
     """The files of a town: two orthophotos, change mask, heights, drone photos with exact cameras.
 
-    Files of these names are replaced, each whole or not at all; others are left alone. Raises BadInput.
+    photos: how many, 0..500; they show a corner of the town at the second date. gps_noise_m: standard
+    deviation of the positions the photos state; cameras.json is always exact. Files of these names are
+    replaced, each whole or not at all; others are left alone. Raises BadInput.
     """
+    if not _whole(photos) or not 0 <= photos <= MOST_PHOTOS:
+        raise BadInput("photos", found=repr(photos), expected=f"a whole number, 0 to {MOST_PHOTOS}")
+    if not 0 <= gps_noise_m <= 100:
+        raise BadInput("gps_noise_m", found=gps_noise_m, expected="0 to 100 metres")
     path = files.check_folder(folder)
     town = world(seed, size_px)
     made = render(town)
+    shots = files.photos(path, town, int(photos), gps_noise_m=gps_noise_m) if photos else {}
     paths = files.rasters(path, made)
-    return Written(folder=path, readme=files.readme(path, made, int(seed), 0), **paths)
+    return Written(folder=path, readme=files.readme(path, made, int(seed), int(photos)), **paths, **shots)
 
 
 def warm() -> None:
     """Compile and cache every kernel, so that the first picture does not wait for it."""
-    pair(0, SMALLEST_PX)
+    town = world(0, SMALLEST_PX)
+    render(town)
+    next(drone.photograph(town, drone.plan(town, 1)))
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _shape(size_px: Size) -> tuple[int, int]:
     sizes = size_px if isinstance(size_px, (tuple, list)) else (size_px, size_px)
-    if len(sizes) != 2 or not all(
-        isinstance(s, (int, np.integer)) and not isinstance(s, bool) for s in sizes
-    ):
+    if len(sizes) != 2 or not all(_whole(s) for s in sizes):
         raise BadInput("size_px", found=repr(size_px), expected="a whole number, or (height, width)")
     if not all(SMALLEST_PX <= s <= LARGEST_PX for s in sizes):
         raise BadInput("size_px", found=repr(size_px), expected=f"{SMALLEST_PX} to {LARGEST_PX} pixels")

@@ -53,7 +53,8 @@ def _field(draft: Draft, block: Block, present: tuple[bool, bool] = (True, True)
     crops = (
         [looks.MEADOW] * 2 if draft.rng.random() < 0.4 else draft.rng.integers(len(looks.CROPS[0]), size=2)
     )
-    rows = tuple(looks.crop(draft.rng, int(crops[date]), date, *block.centre, angle) for date in range(2))
+    x, y = block.centre
+    rows = [looks.crop(draft.rng, int(crops[date]), date, x, y, angle) for date in range(2)]
     draft.blocks.append(Area(bent(draft, block.polygon), looks.FIELD, (rows[0], rows[1]), present))
 
 

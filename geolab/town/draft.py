@@ -30,7 +30,7 @@ class Draft:
     patches: list[Area] = field(default_factory=list)  # lots, parks, ponds: over the blocks, under streets
     paths: list[Area] = field(default_factory=list)  # streets, drives, car parks
     buildings: list[Building] = field(default_factory=list)
-    spots: list[tuple[float, float, float, float]] = field(default_factory=list)  # x, y, angle, share taken
+    spots: list[tuple[float, ...]] = field(default_factory=list)  # x, y, angle, share taken before, after
     hedges: list[tuple[float, ...]] = field(default_factory=list)  # as in World.hedges
     street_trees: list[tuple[float, float]] = field(default_factory=list)
 
@@ -44,6 +44,13 @@ class Draft:
         rim = MARGIN_M + 40  # the bend moves a point by less
         low, high = points.min(axis=0), points.max(axis=0)
         return bool((low < [self.width_m + rim, self.height_m + rim]).all() and (high > -rim).all())
+
+    def spot(
+        self, place: Floats, angle: float, share: float, present: tuple[bool, bool] = (True, True)
+    ) -> None:
+        """Add a place where a car stands with a probability, on the dates when the place exists."""
+        before, after = (share * here for here in present)
+        self.spots.append((float(place[0]), float(place[1]), angle, before, after))
 
     def patch(
         self, target: list[Area], polygon: Floats, present: tuple[bool, bool] = (True, True), **look: Any

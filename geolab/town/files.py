@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -12,10 +14,15 @@ from rasterio.enums import ColorInterp
 
 from geolab.errors import BadInput
 from geolab.store import atomic_path, write_bytes
-from geolab.town.model import CRS, VERTICAL_DATUM, Pair
+from geolab.town import drone, exif
+from geolab.town.frame import Frame
+from geolab.town.model import CRS, VERTICAL_DATUM, Pair, World
 
 BANDS = ("red", "green", "blue", "nir")
 COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.undefined)
+
+
+README = "README.txt"
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,64 @@ def _write(path: Path, bands: np.ndarray, pair: Pair, names: tuple[str, ...], ta
         target.update_tags(**tags)
 
 
-def readme(folder: Path, pair: Pair, seed: int, photos: int) -> Path:
+def photos(folder: Path, town: World, count: int, *, gps_noise_m: float = 0.0) -> dict[str, Any]:
+    """Write drone photos and their exact cameras; the paths by name.
+
+    gps_noise_m: standard deviation of the positions in EXIF and XMP; cameras.json stays exact.
+    """
+    flight = drone.plan(town, count)
+    rng = np.random.default_rng([town.seed, 99])
+    paths, records = [], []
+    for photo in drone.photograph(town, flight):
+        camera = photo.camera
+        place = np.array(camera.position)
+        measured = place + gps_noise_m * rng.standard_normal(3)
+        path = folder / "photos" / camera.name
+        write_bytes(path, exif.jpeg(photo.rgb, _tags(flight.frame, camera, measured, rtk=gps_noise_m < 0.1)))
+        paths.append(path)
+        records.append(_record(flight.frame, camera))
+    cameras = folder / "cameras.json"
+    write_bytes(cameras, (json.dumps({**_about(flight.frame), "photos": records}, indent=1) + "\n").encode())
+    return {"photos": tuple(paths), "cameras": cameras}
+
+
+def _tags(frame: Frame, camera: drone.Camera, measured: np.ndarray, *, rtk: bool) -> exif.Tags:
+    lon, lat, height = (float(v) for v in frame.lonlat(measured)[0])
+    return exif.Tags(
+        lon=lon, lat=lat, height=height, above_ground=height - frame.height, yaw_deg=camera.yaw_deg,
+        pitch_deg=camera.pitch_deg, taken=camera.taken, focal_mm=drone.FOCAL_MM,
+        focal_35mm=drone.FOCAL_35MM, px_per_cm=drone.PX_PER_CM, rtk=rtk,
+    )  # fmt: skip
+
+
+def _record(frame: Frame, camera: drone.Camera) -> dict[str, Any]:
+    lon, lat, height = (float(v) for v in frame.lonlat(np.array(camera.position))[0])
+    return {
+        "name": camera.name,
+        "width": drone.WIDTH_PX,
+        "height": drone.HEIGHT_PX,
+        "K": camera.K.tolist(),
+        "world_to_camera": camera.world_to_camera.tolist(),
+        "lon": lon,
+        "lat": lat,
+        "height_m": height,
+    }
+
+
+def _about(frame: Frame) -> dict[str, Any]:
+    return {
+        "frame": "local east, north, up in metres; camera axes right, down, forward; pixel centres at +0.5",
+        "origin": {"lon": frame.lon, "lat": frame.lat, "height_m": frame.height},
+        "crs": "EPSG:4979",
+        "vertical_datum": VERTICAL_DATUM,
+    }
+
+
+def readme(folder: Path, pair: Pair, seed: int, count: int) -> Path:
     """Write the note that says what the files are."""
     start, end = (f"{date:%Y-%m-%d}" for date in pair.dates)
     rows, columns = pair.change.shape
-    pixel = pair.transform.a
+    pixel = pair.transform[0]
     lines = [
         "A fictitious town at two dates, made by geolab.town. Nothing here is a real place.",
         "",
@@ -109,12 +169,12 @@ def readme(folder: Path, pair: Pair, seed: int, photos: int) -> Path:
         "Not change: season, sun, shadows, haze, noise, cars, roof paint, solar panels, crops, single trees,",
         "car parks.",
     ]
-    if photos:
+    if count:
         lines += [
             "",
-            f"photos/*.jpg         {photos} drone photos on {end}, with GPS in EXIF and gimbal angles in XMP",
+            f"photos/*.jpg         {count} drone photos on {end}, with GPS in EXIF and gimbal angles in XMP",
             "cameras.json         their exact cameras in a local east-north-up frame (OpenCV axes)",
         ]
-    path = folder / "README.txt"
+    path = folder / README
     write_bytes(path, ("\n".join(lines) + "\n").encode())
     return path

@@ -8,7 +8,7 @@ import numpy as np
 
 from geolab.town import looks, lots
 from geolab.town.draft import Draft
-from geolab.town.model import Building, Floats
+from geolab.town.model import Floats
 
 SETBACK_M = {"house": (3.5, 6.5), "flats": (4.0, 7.0), "hall": (11.0, 18.0), "barn": (9.0, 22.0)}
 HALF_DEPTH_M = {"house": 5.5, "flats": 6.5, "hall": 13.0, "barn": 7.0}
@@ -52,9 +52,14 @@ def settle(draft: Draft, front: Front, use: str, fates: tuple[float, ...]) -> No
     draft.buildings.append(building)
     present = building.parts[0].present
     if use == "house":
-        _garden(draft, front, building, depth, present)
+        _garden(draft, front, depth, present)
     elif use == "flats":
-        _car_park(draft, front, (1.0, front.width - 1, 2 * depth - setback + 2, 2 * depth + 13), present)
+        _car_park(
+            draft,
+            front,
+            (1.0, front.width - 1, 2 * depth - setback + 2.2, 2 * depth - setback + 12.4),
+            present,
+        )
     elif use == "hall":
         apron = front.quad(draft, 0.0, front.width, -0.5, 2 * depth)
         tint = rng.uniform(0.8, 1.5)
@@ -63,7 +68,7 @@ def settle(draft: Draft, front: Front, use: str, fates: tuple[float, ...]) -> No
             _car_park(draft, front, (3.0, front.width - 3, 0.8, setback - 1.0), present)
 
 
-def _garden(draft: Draft, front: Front, building: Building, depth: float, present: tuple[bool, bool]) -> None:
+def _garden(draft: Draft, front: Front, depth: float, present: tuple[bool, bool]) -> None:
     rng, width = draft.rng, front.width
     back = 2 * depth + rng.uniform(5, 11)
     colour = rng.uniform(0.8, 1.15) * rng.uniform([0.9, 0.95, 0.9, 0.95], [1.25, 1.08, 1.12, 1.05])
@@ -71,9 +76,8 @@ def _garden(draft: Draft, front: Front, building: Building, depth: float, presen
     s = rng.uniform(0.5, 1.3) if rng.random() < 0.5 else width - rng.uniform(4.0, 4.8)
     drive = front.quad(draft, s, s + rng.uniform(2.8, 3.5), -0.5, depth + 2)
     draft.patch(draft.paths, drive, present, kind=looks.PAVED, phase=rng.uniform(0, 3))
-    draft.spots.append(
-        (*drive.mean(axis=0).tolist(), building.parts[0].angle + _quarter(building, front, draft), 0.35)
-    )
+    off_street = draft.bend.turn(front.corner, float(np.arctan2(front.inward[1], front.inward[0])))
+    draft.spot(drive.mean(axis=0), off_street, 0.35, present)
     terrace = front.quad(
         draft, width / 2 - 3, width / 2 + rng.uniform(0, 3), depth + 3, depth + rng.uniform(7, 9)
     )
@@ -89,12 +93,6 @@ def _garden(draft: Draft, front: Front, building: Building, depth: float, presen
     for places in (((0.3, 1.0), (0.3, back)), ((width - 0.3, back - 0.3), (0.3, back - 0.3))):
         if rng.random() < 0.55:
             _hedge(draft, front.points(draft, *places), present)
-
-
-def _quarter(building: Building, front: Front, draft: Draft) -> float:
-    """The turn from a house's long axis to the way off the street."""
-    along = draft.bend.turn(front.corner, float(np.arctan2(front.along[1], front.along[0])))
-    return along + np.pi / 2 - building.parts[0].angle
 
 
 def _hedge(draft: Draft, ends: Floats, present: tuple[bool, bool]) -> None:
@@ -121,7 +119,7 @@ def _car_park(
     angle = float(np.arctan2(ahead[1], ahead[0]))
     flip = 1.0 if ahead[0] * aside[1] - ahead[1] * aside[0] > 0 else -1.0
     cells = lots.samples(middle, angle, width, depth)
-    if (draft.occupancy.at(*cells) == 2).any():
+    if (draft.occupancy.at(*cells) > 0).any():  # it would lie on a street, the river or a house
         return
     draft.patch(
         draft.patches, quad, present, kind=looks.PARKING, x=origin[0], y=origin[1], angle=angle, extra=flip
@@ -132,4 +130,4 @@ def _car_park(
             away = (row // 2) * STALL_M[2] + (row % 2 + 0.5) * STALL_M[1]
             if away + 2.4 < depth:
                 spot = origin + ahead * (k + 0.5) * STALL_M[0] + aside * away
-                draft.spots.append((*spot.tolist(), angle + np.pi / 2, 0.5))
+                draft.spot(spot, angle + np.pi / 2, 0.5, present)

@@ -35,9 +35,9 @@ def world(
     water = Area(
         draft.river.polygon(1.5 * half),
         looks.WATER,
-        (looks.ground(looks.WATER, angle=draft.river.angle),) * 2,
+        (looks.ground(looks.WATER), looks.ground(looks.WATER)),
     )
-    cars = tuple(_cars(np.random.default_rng([seed, 77, date]), draft.spots) for date in range(2))
+    cars = tuple(_cars(np.random.default_rng([seed, 77, date]), draft.spots, date) for date in range(2))
     return World(
         seed=seed,
         width_m=width_m,
@@ -103,10 +103,10 @@ def _street(draft: Draft, cut: streets.Street) -> None:
         mid, step = (a + b) / 2, b - a
         length, angle = float(np.hypot(*step)), float(np.arctan2(step[1], step[0]))
         if pavement:
-            row = looks.ground(looks.PAVED, *mid, angle, phase=1.0)
+            row = looks.ground(looks.PAVED, mid[0], mid[1], angle, phase=1.0)
             edges.append(Area(strip(a, b, half + pavement, 0.8), looks.PAVED, (row, row)))
-        row = looks.ground(kind, *mid, angle, half_length=length / 2, half_width=half, shape=cut.rank,
-                           phase=total * (i + 0.5) / n, extra=total)  # fmt: skip
+        row = looks.ground(kind, mid[0], mid[1], angle, half_length=length / 2, half_width=half,
+                           shape=cut.rank, phase=total * (i + 0.5) / n, extra=total)  # fmt: skip
         lanes.append(Area(strip(a, b, half, 0.8), kind, (row, row)))
         _roadside(draft, a, step, half, pavement, cut.rank)
     draft.paths[:0] = edges  # pavements lie under every lane
@@ -127,19 +127,20 @@ def _roadside(draft: Draft, a: Floats, step: Floats, half: float, pavement: floa
     for side in (-1, 1):
         offset = half - 1.15 if rng.random() < 0.8 else half * 0.45
         spot = a + step * 0.5 + across * side * offset
-        draft.spots.append((float(spot[0]), float(spot[1]), angle, (0.10, 0.14, 0.16)[rank]))
+        draft.spot(spot, angle, (0.10, 0.14, 0.16)[rank])
         if rank < 2 and rng.random() < 0.4:
             tree = a + step * 0.5 + across * side * (rim + 1.0)
             draft.street_trees.append((float(tree[0]), float(tree[1])))
 
 
-def _cars(rng: np.random.Generator, spots: list[tuple[float, float, float, float]]) -> Floats:
+def _cars(rng: np.random.Generator, spots: list[tuple[float, ...]], date: int) -> Floats:
     """Cars [N, 5] on a random share of the places where one can stand."""
-    places = np.array(spots).reshape(-1, 4)
+    places = np.array(spots, float).reshape(-1, 5)
     draw = rng.random(len(places))
     shift = rng.uniform(-0.9, 0.9, (len(places), 2)) * 0.4
     look = np.stack(
-        [rng.uniform(4.0, 4.9, len(places)), rng.integers(0, len(looks.CARS), len(places))], axis=1
+        [rng.uniform(4.0, 4.9, len(places)), rng.integers(0, len(looks.CARS), len(places)).astype(float)],
+        axis=1,
     )
-    taken = draw < places[:, 3]
+    taken = draw < places[:, 3 + date]
     return np.concatenate([places[:, :2] + shift, places[:, 2:3], look], axis=1)[taken]

@@ -16,7 +16,7 @@ _ROOF, _TREE, _CAR, _HEDGE = 11, 12, 13, 14
 
 # Linear red, green, blue, nir.
 _SUN = (1.06, 1.0, 0.92, 1.0)
-_SKY = (0.15, 0.20, 0.28, 0.10)
+_SKY = (0.25, 0.29, 0.36, 0.24)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -54,7 +54,7 @@ def _grass(x, y, season, dry):
     """Grass that yellows with the season and in patches."""
     patch = 0.5 * _noise(x / 17.0, y / 17.0, 5) + 0.35 * _noise(x / 5.0, y / 5.0, 6) + dry
     w = min(max(0.25 + 0.45 * season + 0.35 * patch, 0.0), 1.0)
-    fine = 1 + 0.16 * _rough(x / 1.3, y / 1.3, 7)
+    fine = 1 + 0.15 * _rough(x / 1.3, y / 1.3, 7) + 0.13 * _rough(x / 0.21, y / 0.21, 8)
     return (
         (0.050 + 0.085 * w) * fine,
         (0.092 + 0.045 * w) * fine,
@@ -67,6 +67,7 @@ def _grass(x, y, season, dry):
 def _road(t, u, v, x, y):
     """Asphalt with patches, wheel tracks and white lines."""
     grey = 0.078 + 0.010 * _noise(x / 40, y / 40, 21) + 0.012 * _rough(x / 2.0, y / 2.0, 22)
+    grey += 0.007 * _rough(x / 0.16, y / 0.16, 24)
     grey += 0.010 * math.cos(v / t[_B] * 2 * math.pi)
     if _noise(x / 11, y / 7, 23) > 0.62:
         grey *= 0.78
@@ -138,7 +139,7 @@ def _ground(t, x, y, season):
     if kind == _POOL:
         f = 1 + 0.1 * _rough(x, y, 47)
         return (0.10 * f, 0.36 * f, 0.46 * f, 0.05)
-    if kind == _TRACK or kind == _SOIL:
+    if kind == _TRACK or kind == _SOIL:  # noqa: SIM109 (Numba builds a set for `in`)
         f = 1 + 0.16 * _rough(x / 1.6, y / 1.6, 48) + 0.12 * _noise(x / 13, y / 13, 49)
         if kind == _TRACK and abs(v) < 0.45:
             r, g, b, n = _grass(x, y, season, 0.3)
@@ -165,7 +166,7 @@ def _roof(t, x, y):
             along, across = v, u
         else:
             nv = slope if v > 0 else -slope
-    f = 1 + 0.07 * _noise(x / 3.0, y / 3.0, 51) + 0.05 * _rough(x / 0.8, y / 0.8, 52)
+    f = 1 + 0.07 * _noise(x / 3.0, y / 3.0, 51) + 0.06 * _rough(x / 0.3, y / 0.3, 52)
     if cover == 0:
         f *= 1 + 0.10 * math.sin(2 * math.pi * across / 0.42)
         if t[_SHAPE] == 0 and abs(v) < 0.22:
@@ -182,10 +183,11 @@ def _roof(t, x, y):
         box_u, box_v = abs((u + t[_PHASE]) % 8.3 - 4.0), abs((v + t[_PHASE]) % 7.1 - 3.5)
         if rim > 2 and box_u < 0.8 and box_v < 0.7:
             f *= 1.5 if box_u < 0.6 and box_v < 0.5 else 0.55
-    if t[_EXTRA] >= 10 and cover == 0 and v * (1 if t[_COS] < 0 else -1) > 0.8:
-        if abs(u) < t[_A] - 1.6 and abs(v) < t[_B] - 1.0 and t[_SHAPE] == 0:
-            g = 1.0 if u % 1.1 > 0.1 and v % 1.75 > 0.12 else 2.6
-            return 0.022 * g, 0.026 * g, 0.045 * g, 0.03 * g, nu, nv  # solar panels
+    southward = v * (1 if t[_COS] < 0 else -1)
+    clear = abs(u) < t[_A] - 1.6 and 0.8 < southward < t[_B] - 1.0
+    if t[_EXTRA] >= 10 and cover == 0 and t[_SHAPE] == 0 and clear:  # solar panels
+        g = 1.0 if u % 1.1 > 0.1 and v % 1.75 > 0.12 else 2.6
+        return 0.022 * g, 0.026 * g, 0.045 * g, 0.03 * g, nu, nv
     return t[_RED] * f, t[_GREEN] * f, t[_BLUE] * f, t[_NIR] * f, nu, nv
 
 

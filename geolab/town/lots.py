@@ -160,6 +160,7 @@ def build(
     colour, cover = _colours(rng, lot.use, parts[0].roof)
     painted, painted_cover = (colour, cover) if rng.random() > 0.18 else _colours(rng, lot.use, parts[0].roof)
     solar = rng.random() < 0.12
+    wall = WALLS[rng.integers(len(WALLS))]
     x, y = footprint(parts[0])
     base = float(np.round(height_at(terrain, x, y).min() * 1024) / 1024)
     return Building(
@@ -167,7 +168,7 @@ def build(
         base_m=base,
         parts=tuple(parts),
         roof_colours=(colour, painted),
-        wall_colour=tuple(float(v) for v in WALLS[rng.integers(len(WALLS))]),
+        wall_colour=(float(wall[0]), float(wall[1]), float(wall[2])),
         cover=(cover, painted_cover),
         solar=(bool(solar), bool(solar or rng.random() < 0.15)),
     )

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS as RasterioCRS
 
 Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 MARGIN_M = 130.0
 CRS = "EPSG:32632"  # WGS 84 / UTM zone 32N
@@ -120,6 +122,6 @@ class Pair:
     dsm_before: NDArray[np.float32]
     dsm_after: NDArray[np.float32]
     dtm: NDArray[np.float32]
-    transform: object
-    crs: object
+    transform: Affine
+    crs: RasterioCRS
     dates: tuple[datetime, datetime]

@@ -61,7 +61,11 @@ def render(
     image = np.empty((4, *shape), np.uint8)
     step = gsd_m / SAMPLES
     halo = int(np.ceil(HALO_M / gsd_m))
-    shift_x, shift_y = seen.shift_px[0] * SAMPLES, -seen.shift_px[1] * SAMPLES
+    east, north = seen.shift_px
+    offset = (
+        (halo - east) * SAMPLES,
+        (halo + north) * SAMPLES,
+    )  # content moves east, so samples from the west
 
     def one(tile: tuple[int, int, int, int]) -> None:
         r, c, rows, columns = tile
@@ -70,8 +74,8 @@ def render(
             shape=((rows + 2 * halo) * SAMPLES, (columns + 2 * halo) * SAMPLES),
         )  # fmt: skip
         image[:, r : r + rows, c : c + columns] = sensor.expose(
-            radiance(drawn, seen), seen, scale=SAMPLES, offset=(halo * SAMPLES + shift_x, halo * SAMPLES + shift_y),
-            at=(r, c), shape=(rows, columns), seed=world.seed * 2 + date,
+            radiance(drawn, seen), seen, scale=SAMPLES, offset=offset, at=(r, c), shape=(rows, columns),
+            seed=world.seed * 2 + date,
         )  # fmt: skip
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:

@@ -49,12 +49,14 @@ def trees(rng: np.random.Generator, rate: Rate, occupancy: Occupancy, placed: Fl
     radius = np.where(wood, rng.uniform(2.0, 4.2, n), rng.uniform(0.9, 4.0, n) ** 1.0)
     street = np.arange(n) >= n - len(placed)
     radius = np.where(street, rng.uniform(1.8, 3.0, n), radius)
-    deciduous = rng.random(n) < 0.78
-    height = radius * np.where(deciduous, rng.uniform(1.9, 2.7, n), rng.uniform(2.8, 3.8, n)) + 0.8
-    radius = np.where(deciduous, radius, radius * 0.75)
+    deciduous = (rng.random(n) < 0.78) * 1.0
+    height = radius * np.where(deciduous > 0, rng.uniform(1.9, 2.7, n), rng.uniform(2.8, 3.8, n)) + 0.8
+    radius = np.where(deciduous > 0, radius, radius * 0.75)
     phase = rng.uniform(0, 100, n)
     fate = rng.random(n)
-    table = np.stack([x, y, radius, height, deciduous, phase, fate > 0.04, fate < 0.95], axis=1)
+    table = np.stack(
+        [x, y, radius, height, deciduous, phase, (fate > 0.04) * 1.0, (fate < 0.95) * 1.0], axis=1
+    )
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     clear = np.ones(n, bool)
     for share in (0.0, 0.5, 0.95):

@@ -125,7 +125,8 @@ def peaks(height: NDArray[np.float32]) -> NDArray[np.float32]:
     rows, columns = -(-height.shape[0] // n), -(-height.shape[1] // n)
     padded = np.full((rows * n, columns * n), -np.inf, np.float32)
     padded[: height.shape[0], : height.shape[1]] = height
-    return maximum_filter(padded.reshape(rows, n, columns, n).max(axis=(1, 3)), size=3, mode="nearest")
+    highest = padded.reshape(rows, n, columns, n).max(axis=(1, 3))
+    return np.asarray(maximum_filter(highest, size=3, mode="nearest"), np.float32)
 
 
 def to_sun(azimuth_deg: float, elevation_deg: float) -> Floats:

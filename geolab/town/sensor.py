@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from geolab.town.model import Conditions
 
 _HAZE = np.array([0.075, 0.088, 0.105, 0.055])  # what the air adds at haze 1
-_GAIN = np.array([1.75, 1.72, 1.9, 0.95])  # exposure of each band
-_CURVE = np.round(255 * (1 - np.exp(-2.3 * np.linspace(0, 1.6, 4097) ** 0.62)) / (1 - math.exp(-2.3)), 3)
+_GAIN = np.array([1.62, 1.58, 1.72, 0.88])  # exposure of each band
+_SHOULDER = 2.3
+_CURVE = np.minimum(
+    (1 - np.exp(-_SHOULDER * np.linspace(0, 1.6, 4097) ** 0.62)) / (1 - math.exp(-_SHOULDER)), 1
+)
+_CURVE = np.round(255 * _CURVE, 3)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -55,7 +59,7 @@ def develop(
 
 def exposure(conditions: Conditions) -> float:
     """What a camera's automatic exposure multiplies by: 1 when the sun stands at 45 degrees."""
-    return 0.907 / (math.sin(math.radians(conditions.sun_elevation_deg)) + 0.2)
+    return 0.987 / (math.sin(math.radians(conditions.sun_elevation_deg)) + 0.28)
 
 
 def expose(
@@ -77,3 +81,9 @@ def expose(
     gain = _GAIN * conditions.gain * exposure(conditions)
     develop(light, scale, *offset, conditions.warp_px, *at, _CURVE, gain, haze, conditions.noise, seed, out)
     return out
+
+
+def tone(light: NDArray[np.float32], conditions: Conditions) -> NDArray[np.uint8]:
+    """Grey values of red, green, blue [N, 3] with the orthophoto's exposure, without its haze and noise."""
+    level = light * (_GAIN[:3] * conditions.gain * exposure(conditions))
+    return np.round(_CURVE[np.clip((level * 2560.0 + 0.5).astype(int), 0, 4096)]).astype(np.uint8)
