@@ -29,12 +29,8 @@ def find(ref: str, catalog: Searchable) -> dict[str, Any]:
         found = catalog.search(search).items
         if len(found) > 1:
             names = ", ".join(f"{item.get('collection', '')}/{item['id']}" for item in found[:4])
-            raise BadInput(
-                "item",
-                found=f"'{ref}' in {len(found)} items ({names})",
-                expected="one",
-                remedy="name it whole",
-            )
+            text = f"'{ref}' in {len(found)} items ({names})"
+            raise BadInput("item", found=text, expected="one", remedy="name it as collection/id")
         if found:
             return found[0]
     recent = catalog.search(Search(limit=1000)).items

@@ -256,7 +256,10 @@ def _reason(error: sqlite3.DatabaseError) -> str:
 
 def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
     if create:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CatalogError(str(path), f"its folder can't be opened or made ({error.strerror})") from error
     mode = "rwc" if create else "rw"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
