@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensor_bytes
 
@@ -146,7 +147,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
             raise ValueError("the bytes are not those that model.json was written with")
         _check_header(data, model.network)
         tensors = read_tensors(data)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FileRejected(weights, f"not this model's weights: {_reason(error)}") from error
     model.network.load_state_dict(tensors, strict=False, assign=True)
     for module in model.network.modules():

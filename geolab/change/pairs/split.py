@@ -34,7 +34,7 @@ def by_place(height: int, width: int, *, gap_px: int, what: str) -> dict[str, tu
     if min(span.size for span in along.values()) < CELL_PX:
         raise BadInput(
             f"pair {what}", found=f"{width} x {height} px",
-            expected=f"about {2 * gap + 7 * CELL_PX} px or more to one side, to be split by place",
+            expected=f"at least {2 * gap + 3 * CELL_PX} px to one side, to be split by place",
             remedy="give a larger scene, or pairs with lists of train, val and test",
         )  # fmt: skip
     across = Span(0, min(height, width))
