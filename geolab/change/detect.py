@@ -17,7 +17,7 @@ import os
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_SHIFT_PX = 0.5  # above this, misregistration makes change of its own: a warning
 READ_AHEAD = 2  # tiles waiting for the scorer
+CACHE_BYTES = 96_000_000  # of GDAL's cache, for blocks of the input; the rest is for the output
 
 
 @dataclass(frozen=True)
@@ -146,18 +147,15 @@ def _work(request: Request) -> Iterator[Step]:
         before, after = _pair(request, work)
         shift = aside.submit(shift_of, before, after)
         scorer, threshold = scorer_of(request, before, after)
+        tiling = _tiling(request, scorer, (before, after))
         tally = products.Tally(before.height)
-        yield from _stream(request, scorer, threshold, (before, after), work, tally)
-        if not tally.valid.any():
-            raise no_overlap()
-        found = vector.polygons(work / "mask.tif", work / "probability.tif", work)
+        found = yield from _stream(request, scorer, threshold, tiling, (before, after), work, tally)
         measured = shift.result()
         if measured.ok and measured.length_px > LARGEST_SHIFT_PX:
             log.warning("the images are not co-registered: %s", measured.describe())
         at = products.publish(work, request.out)
         detection = _detection(request, threshold, before, tally, found, measured, at)
-        total = len(_tiling(request, scorer, before))
-        yield Step(total, total, detection)
+        yield Step(len(tiling), len(tiling), detection)
 
 
 def _detection(
@@ -213,28 +211,36 @@ def _pair(request: Request, work: Path) -> tuple[raster.Info, raster.Info]:
 # ---------------------------------------------------------------- the stream
 
 
-def _tiling(request: Request, scorer: Scorer, info: raster.Info) -> Tiling:
-    return Tiling(
-        info.height,
-        info.width,
-        request.tile_px,
-        halo_px=scorer.halo_px,
-        multiple_px=scorer.multiple_px,
-    )
+def _tiling(request: Request, scorer: Scorer, pair: tuple[raster.Info, raster.Info]) -> Tiling:
+    plan = Tiling(
+        *pair[0].shape, request.tile_px, halo_px=scorer.halo_px, multiple_px=scorer.multiple_px
+    )  # fmt: skip
+    return replace(plan, panel_px=_panel_px(plan, pair))
+
+
+def _panel_px(plan: Tiling, pair: tuple[raster.Info, raster.Info]) -> int:
+    """How wide a panel may be so that the blocks under a row of tiles stay in the cache till the next row."""
+    block_height = max(info.block_shape[0] for info in pair)
+    block_width = max(info.block_shape[1] for info in pair)
+    if block_width >= plan.width:  # strips: every panel would decode the whole rows again
+        return plan.width
+    rows = plan.step_px + 2 * plan.margin_px + 2 * block_height
+    pixel_bytes = sum(np.dtype(dtype).itemsize for info in pair for dtype in info.dtypes)
+    return max(plan.step_px, CACHE_BYTES // (rows * pixel_bytes) - 2 * block_width)
 
 
 def _stream(
     request: Request,
     scorer: Scorer,
     threshold: float,
+    tiling: Tiling,
     pair: tuple[raster.Info, raster.Info],
     work: Path,
     tally: products.Tally,
-) -> Iterator[Step]:
-    """Score all tiles into probability.tif and mask.tif; a step for each tile."""
-    before, after = pair
-    tiling = _tiling(request, scorer, before)
-    tiles = iter(tiling) if scorer.reflects else (t.within(before.height, before.width) for t in tiling)
+) -> Generator[Step, None, vector.Polygons]:
+    """Score all tiles into probability.tif and mask.tif, a step for each, and trace the polygons."""
+    height, width = pair[0].shape
+    tiles = iter(tiling) if scorer.reflects else (tile.within(height, width) for tile in tiling)
     table = products.cut(threshold)
 
     def score(seen: tuple[Tile, Seen, Seen]) -> tuple[Tile, products.Levels, products.Levels]:
@@ -244,16 +250,24 @@ def _stream(
         levels = products.quantise(tile.core(scorer(early, late)), core)
         return tile, levels, table[levels]
 
-    writers = [products.writer(sheet) for sheet in _sheets(request, threshold, before, work)]
+    writers = [products.writer(sheet) for sheet in _sheets(request, threshold, pair[0], work)]
     with (
-        closing(engine.ahead(read_tiles(before, after, tiles), READ_AHEAD)) as seen,
+        closing(engine.ahead(read_tiles(*pair, tiles), READ_AHEAD)) as seen,
+        closing(products.Spool(work / "levels", width)) as spool,
         engine.sinks(*writers) as (probabilities, masks),
     ):
         for done, (tile, levels, mask) in enumerate(engine.ordered(score, seen, request.worker_count()), 1):
             probabilities.put((tile, levels))
             masks.put((tile, mask))
+            spool.add(tile, levels)
             tally.add(tile, mask)
             yield Step(done, len(tiling))
+        if not tally.valid.any():
+            raise no_overlap()
+        for sink in (probabilities, masks):  # they compress while patches are traced
+            sink.end(abandon=False)
+        strips = spool.strips(vector.STRIP_PIXELS, table)
+        return vector.trace(strips, pair[0], work, scale=1 / products.TOP_LEVEL)
 
 
 def _sheets(

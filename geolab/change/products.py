@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from geolab import raster, store
-from geolab.change.windows import Tile
+from geolab.change.components import Strip
+from geolab.change.windows import Span, Tile
 
 Array = NDArray[Any]
 Levels = NDArray[np.uint8]
@@ -55,6 +57,48 @@ class Tally:
         self.valid[rows] += np.count_nonzero(mask != NODATA, axis=1)
 
 
+class Spool:
+    """The levels of all tiles in a plain file, so that patches can be traced while COGs are compressed.
+
+    Tiles are appended as they come; whole rows are read back once all tiles are there.
+    """
+
+    def __init__(self, path: Path, width: int):
+        self._file = path.open("w+b", buffering=0)
+        self._width = width
+        self._end = 0
+        self._rows: dict[Span, list[tuple[Span, int]]] = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def add(self, tile: Tile, levels: Levels) -> None:
+        """Keep the levels [y, x] of a tile's core."""
+        self._rows.setdefault(tile.rows, []).append((tile.cols, self._end))
+        self._end += self._file.write(np.ascontiguousarray(levels).data)
+
+    def strips(self, most_pixels: int, changed: Levels) -> Iterator[Strip]:
+        """The scene from the top, in strips of at most so many pixels (or one row).
+
+        changed: [256], 1 for the levels that count as change.
+        """
+        table = changed == 1
+        step = max(1, most_pixels // self._width)
+        for rows in sorted(self._rows, key=lambda span: span.start):
+            for top in range(rows.start, rows.stop, step):
+                levels = self._read(rows, Span(top, min(top + step, rows.stop)))
+                yield Strip(top, table[levels], levels)
+
+    def _read(self, tile_rows: Span, rows: Span) -> Levels:
+        levels = np.empty((rows.size, self._width), np.uint8)
+        for cols, offset in self._rows[tile_rows]:
+            size = rows.size * cols.size
+            data = os.pread(self._file.fileno(), size, offset + (rows.start - tile_rows.start) * cols.size)
+            levels[:, cols.start : cols.stop] = np.frombuffer(data, np.uint8).reshape(rows.size, cols.size)
+        return levels
+
+
 @dataclass(frozen=True)
 class Sheet:
     """One raster to be written: its file and what its header says. The grid is that of `like`."""
@@ -81,6 +125,7 @@ def writer(sheet: Sheet) -> Callable[[Iterator[tuple[Tile, Levels]]], None]:
             tags=sheet.tags,
             scales=[sheet.scale],
             resampling=sheet.resampling,
+            level=1,
         ) as target:
             for tile, levels in cores:
                 window = Window(tile.cols.start, tile.rows.start, tile.cols.size, tile.rows.size)  # pyright: ignore[reportCallIssue]

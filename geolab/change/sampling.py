@@ -16,7 +16,7 @@ from geolab.errors import BadInput
 Window = tuple[np.ndarray, np.ndarray]  # (before, after), [band, y, x] float32, NaN where invalid
 
 SAMPLE_WINDOWS = 128  # at most so many, where most of a scene is nodata
-SHIFT_WINDOWS, SHIFT_WINDOW_PX = 25, 256
+SHIFT_WINDOWS, SHIFT_WINDOW_PX = 12, 256
 
 
 def sample_of(before: raster.Info, after: raster.Info) -> list[Window]:
@@ -42,12 +42,14 @@ def _count_valid(early: Seen, late: Seen) -> int:
 
 
 def both(one: np.ndarray | None, two: np.ndarray | None) -> np.ndarray | None:
+    """Where two masks [y, x] of valid pixels are True; None stands for True everywhere."""
     if one is None or two is None:
         return two if one is None else one
     return one & two
 
 
 def no_overlap() -> BadInput:
+    """The error of a pair without a pixel to compare."""
     return BadInput(
         "pair", found="no pixel that is valid at both dates",
         expected="images that overlap outside of their nodata",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -64,18 +64,26 @@ def polygons(
     """
     info = raster.read_info(mask)
     raster.same_grid(info, raster.read_info(probability))
+    with closing(engine.ahead(_strips(mask, probability, info), 1)) as strips:
+        return trace(strips, info, Path(out), scale=_scale(probability), min_area_m2=min_area_m2)
+
+
+def trace(
+    strips: Iterable[Strip], info: raster.Info, folder: Path, *, scale: float, min_area_m2: float = 0.0
+) -> Polygons:
+    """What `polygons` makes, of strips that need not lie in a file.
+
+    info: the grid. scale: probability = scale * level.
+    """
     located = info.crs is not None
     if min_area_m2 > 0 and not located:
         raise BadInput("min_area_m2", found=f"{min_area_m2} and a mask without a CRS", expected="0")
     areas = raster.row_areas_m2(info) if located else np.full(info.height, np.nan)
-    folder = Path(out)
     parquet, geojson = folder / "polygons.parquet", folder / "polygons.geojson"
     count, total = 0, 0.0
     with ExitStack() as stack:
-        scale = _scale(probability)
         table = stack.enter_context(_Parquet.open(parquet, info))
         features = stack.enter_context(_open_geojson(geojson)) if located else None
-        strips = stack.enter_context(_closing(engine.ahead(_strips(mask, probability, info), 1)))
         for part in _grouped(components.patches(strips, areas)):
             if min_area_m2 > 0:
                 part = part.take(np.flatnonzero(part.area >= min_area_m2))
@@ -95,14 +103,6 @@ def polygons(
 def _scale(probability: str | os.PathLike[str]) -> float:
     with raster.open_raster(probability) as dataset:
         return float(dataset.scales[0])
-
-
-@contextmanager
-def _closing(generator: Any) -> Iterator[Any]:
-    try:
-        yield generator
-    finally:
-        generator.close()
 
 
 def _strips(

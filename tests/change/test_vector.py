@@ -14,6 +14,7 @@ from pyproj import Geod
 from rasterio import Affine, features
 from scipy import ndimage
 
+from geolab import raster
 from geolab.change import components, vector
 from geolab.errors import BadInput, GridMismatch
 
@@ -46,13 +47,13 @@ def blobs(height: int, width: int, *, seed: int = 0, sigma: float = 2.0) -> np.n
     return mask
 
 
-def whole(mask: np.ndarray, transform: Affine) -> set[bytes]:
+def whole(mask: np.ndarray) -> set[bytes]:
     """The twin: all polygons of the image at once, normalised."""
     found = features.shapes(mask, mask=mask == 1, connectivity=4, transform=Affine.identity())
-    return canonical([shapely.geometry.shape(shape) for shape, _ in found], transform)
+    return canonical([shapely.geometry.shape(shape) for shape, _ in found])
 
 
-def canonical(shapes, transform: Affine) -> set[bytes]:
+def canonical(shapes) -> set[bytes]:
     """Polygons as comparable bytes: in whole pixels, without points on straight edges."""
     tidy = shapely.normalize(shapely.simplify(shapely.normalize(np.array(shapes, object)), 0))
     return set(shapely.to_wkb(tidy))
@@ -80,7 +81,7 @@ def test_strips_give_the_polygons_of_the_whole_image(tmp_path, monkeypatch, stri
     table = geopandas.read_parquet(made.parquet)
     assert table.crs.to_epsg() == 32633
     assert table.is_valid.all()
-    assert canonical(in_pixels(table.geometry, transform), transform) == whole(mask, transform)
+    assert canonical(in_pixels(table.geometry, transform)) == whole(mask)
     assert np.allclose(table.area_m2, table.area, rtol=0, atol=1e-6)
     assert made.area_m2 == pytest.approx((mask == 1).sum() * abs(transform.determinant))
 
@@ -92,7 +93,7 @@ def test_noise_of_every_density_gives_the_polygons_of_the_whole_image(tmp_path, 
     monkeypatch.setattr(vector, "STRIP_PIXELS", 83 * 9)
     table = geopandas.read_parquet(vector.polygons(uris[0], uris[1], tmp_path).parquet)
     assert table.is_valid.all()
-    assert canonical(in_pixels(table.geometry, UTM), UTM) == whole(mask, UTM)
+    assert canonical(in_pixels(table.geometry, UTM)) == whole(mask)
 
 
 def test_figures_of_a_polygon_are_those_of_its_pixels(tmp_path, monkeypatch):
@@ -139,14 +140,17 @@ def test_long_outlines_are_cut_at_seams_and_no_area_is_lost(tmp_path, monkeypatc
         ("EPSG:2263", Affine(3, 0, 980_000, 0, -2, 200_000)),  # US survey feet
     ],
 )
-def test_area_is_in_metres_on_the_ground_in_any_crs(tmp_path, crs, transform):
+def test_area_is_in_metres_on_the_ground_in_any_crs(tmp_path, monkeypatch, crs, transform):
     mask = blobs(70, 45)
+    monkeypatch.setattr(vector, "STRIP_PIXELS", 45 * 20)
     uris = products(tmp_path, mask, crs=crs, transform=transform)
     made = vector.polygons(uris[0], uris[1], tmp_path)
     lonlat = geopandas.read_parquet(made.parquet).to_crs(4326)
     geod = Geod(ellps="WGS84")
     truth = sum(abs(geod.geometry_area_perimeter(shape)[0]) for shape in lonlat.geometry)
     assert made.area_m2 == pytest.approx(truth, rel=2e-3)
+    rows = raster.row_areas_m2(raster.read_info(uris[0]))
+    assert made.area_m2 == pytest.approx(((mask == 1).sum(axis=1) * rows).sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize("transform", [UTM, ROTATED, UTM @ Affine.scale(1, -1)])
