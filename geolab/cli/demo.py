@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geolab import jobs
+from geolab import catalog, jobs
 from geolab.cli import output
 from geolab.cli.work import execute
 from geolab.settings import Settings
@@ -30,7 +30,7 @@ class Stage:
 
 
 def stages() -> tuple[Stage, ...]:
-    """The path, in order; `detect` gets the model of `train` at run time."""
+    """The path, in order."""
     return (
         Stage(
             "01_ingest",
@@ -52,12 +52,22 @@ def run(settings: Settings, *, quiet: bool) -> Iterator[tuple[Stage, Outcome, fl
     model = ""
     for stage in stages():
         started = time.monotonic()
-        parameters = stage.parameters | ({"model": model} if stage.notebook == "04_detect_change" else {})
+        detects = stage.notebook == "04_detect_change"
+        parameters = stage.parameters | (_pair(settings) | {"model": model} if detects else {})
         outcome = execute(stage.notebook, parameters, settings=settings, quiet=quiet)
         model = outcome.results.get("model", model)
         yield stage, outcome, time.monotonic() - started
         if outcome.state != "succeeded":
             return
+
+
+def _pair(settings: Settings) -> dict[str, str]:
+    """The town's two dates as parameters."""
+    search = catalog.Search(
+        collections=(COLLECTION,), filter="\"geolab:role\" = 'image'", sortby=("+datetime",)
+    )
+    before, after = (i["id"] for i in catalog.open_catalog(settings).search(search).items)
+    return {"before": before, "after": after}
 
 
 def show(settings: Settings, *, as_json: bool) -> int:
