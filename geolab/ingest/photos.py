@@ -24,7 +24,7 @@ from geolab.ingest import camera
 from geolab.ingest.exif import DAMAGED, Exif, read_exif
 from geolab.ingest.thumbnails import LONGEST_PX
 from geolab.ingest.xmp import read_xmp
-from geolab.raster.info import GDAL_ERRORS, GDAL_OPTIONS
+from geolab.raster.info import GDAL_ERRORS, gdal_env
 
 LARGEST_PX = 500_000_000  # the largest aerial cameras have 150 million
 FORMATS = {  # Pillow's name: our suffix and media type
@@ -112,7 +112,7 @@ def _read_jpeg(path: Path, photo: Photo) -> Image.Image:
     """By GDAL, which counts libjpeg's warnings as errors: Pillow shows damaged JPEGs as grey or shifted."""
     factor = max((f for f in (1, 2, 4, 8) if max(photo.width, photo.height) >= f * LONGEST_PX), default=1)
     shape = -(-photo.height // factor), -(-photo.width // factor)
-    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(path, driver="JPEG") as dataset:
+    with gdal_env(), rasterio.open(path, driver="JPEG") as dataset:
         bands = [1, 2, 3] if dataset.count >= 3 else [1]
         pixels = dataset.read(bands, out_shape=(len(bands), *shape))
     return Image.fromarray(pixels.transpose(1, 2, 0) if len(bands) == 3 else pixels[0])

@@ -232,9 +232,10 @@ def _stored(
         small = staged.with_name(thumbnails.NAME)
         draw(str(staged) if staged.exists() else uri, small)
         publish(small, data=job.data, digest=digest, name=thumbnails.NAME)
+    whole = str(staged) if staged.exists() else uri
+    assets["data"] |= {"file:checksum": f"1220{store.sha256(whole)}", "file:size": _size(whole)}
     if staged.exists():
         publish(staged, data=job.data, digest=digest, name=object_name)
-    assets["data"] |= {"file:checksum": f"1220{store.sha256(uri)}", "file:size": _size(uri)}
     return assets
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import rasterio
@@ -36,11 +37,25 @@ GDAL_OPTIONS = {
     "GDAL_TIFF_INTERNAL_MASK": True,
     "GDAL_HTTP_TIMEOUT": 30,
     "GDAL_HTTP_MAX_RETRY": 2,
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": None,
 }
 
 # Info.has_transform says it; catching it at each opening is not safe among threads.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
+def gdal_env(*, remote: bool = False) -> rasterio.Env:
+    """GDAL with our options and the S3 server of AWS_ENDPOINT_URL, which it knows by other names.
+
+    remote: look for no sidecar files, each of which would cost a request.
+    """
+    options: dict[str, Any] = dict(GDAL_OPTIONS)
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
+    if endpoint.netloc:
+        options |= {"AWS_S3_ENDPOINT": endpoint.netloc, "AWS_HTTPS": endpoint.scheme == "https"}
+        options |= {"AWS_VIRTUAL_HOSTING": False}
+    if remote:
+        options |= {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    return rasterio.Env(**options)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def open_raster(uri: str | os.PathLike[str], **options: Any) -> Iterator[Dataset
     path = store.local_path(name)
     if path is not None and not path.is_file():
         raise NotFound("file", name)
-    with rasterio.Env(**GDAL_OPTIONS):
+    with gdal_env(remote=path is None):
         try:
             # not rasterio.open: that takes one driver only, and reads meanings into odd names (zip+..., a!b)
             dataset = DatasetReader(store.vsi_path(name), driver=list(DRIVERS), **options)
