@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from geolab.catalog import items, refs
 from geolab.catalog.search import Page, Search, item_collection
@@ -69,6 +69,10 @@ class Catalog(Protocol):
         """Let go of files and connections; the next use opens them again."""
         ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 def open_catalog(settings: Settings) -> Catalog:
     """The catalogue of a workspace. Nothing is created before the first write."""
@@ -80,9 +84,18 @@ def find(ref: str, catalog: Catalog | Settings) -> Item:
 
     Raises NotFound with close names, BadInput if several items fit.
     """
-    return refs.find(ref, open_catalog(catalog) if isinstance(catalog, Settings) else catalog)
+    if isinstance(catalog, Settings):
+        with open_catalog(catalog) as opened:
+            return refs.find(ref, opened)
+    return refs.find(ref, catalog)
 
 
 def locate(ref: str, catalog: Catalog | Settings) -> str:
-    """The URI of the pixels: of a file or URI that is there, or of an item's main data asset."""
-    return refs.locate(ref, open_catalog(catalog) if isinstance(catalog, Settings) else catalog)
+    """The URI of the pixels: of a file or URI that is there, or of an item's main data asset.
+
+    Raises NotFound; BadInput if several items fit or the item has no one main asset.
+    """
+    if isinstance(catalog, Settings):
+        with open_catalog(catalog) as opened:
+            return refs.locate(ref, opened)
+    return refs.locate(ref, catalog)

@@ -75,7 +75,7 @@ def _read(text: str) -> Node:
     try:
         return cql2.Expr(text).to_json()
     except Exception as error:  # cql2 0.6.0 raises bare Exception for what it can't parse
-        if type(error) not in (Exception, cql2.ParseError, ValueError):
+        if type(error) not in (Exception, cql2.ParseError, ValueError, UnicodeEncodeError):
             raise
         place = re.search(r"--> \d+:(\d+)", str(error))
         where = f", fault at character {place[1]}" if place else ""

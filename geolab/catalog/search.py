@@ -169,8 +169,12 @@ def _digest(search: Search, body: str) -> bytes:
     """Ties a token to its search; it guards against mistakes, forging it would gain nothing."""
     question = [search.ids, search.collections, search.bbox, search.intersects, search.datetime]
     question += [search.filter, search.sortby]
-    text = json.dumps(question, sort_keys=True, default=list)
+    text = json.dumps(question, sort_keys=True, default=_plain)
     return hashlib.blake2b(f"{text}\0{body}".encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else list(value)
 
 
 def item_collection(page: Page) -> dict[str, Any]:

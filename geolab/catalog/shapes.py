@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from geolab.errors import BadInput, one_line
@@ -29,11 +30,11 @@ def query_boxes(bbox: Sequence[float]) -> list[Box]:
 
     bbox: 4 numbers, or 6 with heights, which are not used. Raises BadInput.
     """
-    numbers = [v for v in bbox if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [v for v in bbox if isinstance(v, Real) and not isinstance(v, bool)]
     if len(numbers) != len(bbox) or len(bbox) not in (4, 6):
         raise BadInput("bbox", found=list(bbox), expected="four numbers W,S,E,N (or six with heights)")
     west, south, east, north = (float(v) for v in (bbox if len(bbox) == 4 else (*bbox[:2], *bbox[3:5])))
-    if not all(math.isfinite(v) for v in numbers):
+    if not all(math.isfinite(float(v)) for v in numbers):
         raise BadInput("bbox", found=list(bbox), expected="finite numbers")
     if max(abs(west), abs(east)) > 180 or max(abs(south), abs(north)) > 90:
         remedy = "a box across the antimeridian has west greater than east"

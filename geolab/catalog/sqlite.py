@@ -5,44 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from geolab.catalog.collections import Extent, check_collection, collection
+from geolab.catalog.file import connect, create_tables, identity, translated, version
 from geolab.catalog.rows import Row, dump, row
 from geolab.catalog.search import Page, Position, Search, check, write_token
 from geolab.catalog.select import Select, select
 from geolab.catalog.shapes import longitudes
-from geolab.errors import BadInput, CatalogError, NotFound
-
-VERSION = 1  # of the tables below, in PRAGMA user_version
-APPLICATION = 0x67656F31  # "geo1", in PRAGMA application_id
-BUSY_S = 60.0  # how long to wait for other writers, seconds
-
-_TABLES = """
-CREATE TABLE collections (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE items (
-    key INTEGER PRIMARY KEY,
-    collection TEXT NOT NULL,
-    id TEXT NOT NULL,
-    title TEXT,
-    datetime INTEGER,
-    start INTEGER NOT NULL,
-    stop INTEGER NOT NULL,
-    west REAL, south REAL, east REAL, north REAL,
-    shape BLOB,
-    document TEXT NOT NULL,
-    UNIQUE (collection, id)
-);
-CREATE INDEX items_id ON items (id);
-CREATE INDEX items_title ON items (title);
-CREATE INDEX items_moment ON items (coalesce(datetime, start) DESC, collection, id);
-CREATE INDEX items_extent ON items (collection, start, stop, west, south, east, north);
-CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north);
-"""
+from geolab.errors import BadInput, NotFound
 
 _UPSERT = """
 INSERT INTO items (collection, id, title, datetime, start, stop, west, south, east, north, shape, document)
@@ -67,6 +42,8 @@ class SqliteCatalog:
         self.path = path
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
+        self._file: tuple[int, int] | None = None
+        self._local = threading.local()
 
     # ------------------------------------------------------------ writing
 
@@ -185,8 +162,9 @@ class SqliteCatalog:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        while self._idle:
-            self._idle.pop().close()
+        if self._pid == os.getpid():
+            while self._idle:
+                self._idle.pop().close()
 
     def __enter__(self) -> SqliteCatalog:
         return self
@@ -194,125 +172,61 @@ class SqliteCatalog:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """A connection, or None while there is no catalogue."""
-        with self._translated():
-            if not self._idle and not self.path.exists():
+        with translated(self.path):
+            if not self.path.exists():
                 yield None
                 return
             with self._borrowed(create=False) as connection:
-                yield connection if _version(connection, self.path) else None
+                yield connection if version(connection, self.path) else None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A connection that holds the write lock; commits if the block succeeds."""
-        with self._translated(), self._borrowed(create=True) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            if not _version(connection, self.path):
-                _create(connection)
-            yield connection
-            connection.execute("COMMIT")
+        if getattr(self._local, "writing", False):
+            raise RuntimeError("the function given to update() must not write to the catalogue itself")
+        self._local.writing = True
+        try:
+            with translated(self.path), self._borrowed(create=True) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if not version(connection, self.path):
+                    create_tables(connection)
+                yield connection
+                connection.execute("COMMIT")
+        finally:
+            self._local.writing = False
 
     @contextmanager
     def _borrowed(self, *, create: bool) -> Iterator[sqlite3.Connection]:
-        if self._pid != os.getpid():  # a fork must not use its parent's connections
-            _ABANDONED.append(self._idle)
-            self._idle, self._pid = [], os.getpid()
+        """An idle connection or a new one; after a failure it is closed, which rolls back."""
+        self._forget_stale()
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = _connect(self.path, create=create)
+            connection = connect(self.path, create=create)
+            self._file = identity(self.path)
         try:
             yield connection
         except BaseException:
-            connection.close()  # rolls back
+            connection.close()
             raise
         self._idle.append(connection)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise CatalogError(str(self.path), _reason(error)) from error
+    def _forget_stale(self) -> None:
+        """Drop connections of a parent process, or to a file that was removed or replaced."""
+        if self._pid != os.getpid():
+            _ABANDONED.append(self._idle)
+            self._idle, self._pid = [], os.getpid()
+        elif self._idle and identity(self.path) != self._file:
+            self.close()
 
 
-_ABANDONED: list[list[sqlite3.Connection]] = []  # kept: closing them here could harm the parent's file
-
-
-def _reason(error: sqlite3.DatabaseError) -> str:
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith("SQLITE_BUSY"):
-        return f"another process has been writing for more than {BUSY_S:.0f} s; try again"
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return f"not a sound SQLite file ({error}); move it away and ingest again, or restore a copy"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return f"can't be opened or written ({error}); check the folder's permissions"
-    if name.startswith("SQLITE_FULL"):
-        return "the disk is full"
-    return str(error)
-
-
-def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    if create:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CatalogError(str(path), f"its folder can't be opened or made ({error.strerror})") from error
-    mode = "rwc" if create else "rw"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=BUSY_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        if create:
-            _switch_to_wal(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Ask until it works: SQLite does not wait by itself for this lock."""
-    deadline = time.monotonic() + BUSY_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of the tables; 0 for a file without any. Raises CatalogError for a foreign one."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version == VERSION:
-        return version
-    if version == 0 and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        return 0
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise CatalogError(str(path), "another program's SQLite file; name another one in catalog_url")
-    raise CatalogError(
-        str(path),
-        f"version {version} of the catalogue, but this geolab knows version {VERSION}; update geolab",
-    )
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+_ABANDONED: list[list[sqlite3.Connection]] = []  # kept: closing them could harm the parent's file
 
 
 def _put_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:

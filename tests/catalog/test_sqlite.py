@@ -169,13 +169,42 @@ def test_a_forked_process_opens_the_file_anew(workspace: Settings) -> None:
     sound(workspace.catalog_path)
 
 
-def test_an_open_file_that_is_removed_is_not_served_from_memory(workspace: Settings) -> None:
+def test_a_file_that_is_removed_or_replaced_is_not_served_from_memory(workspace: Settings) -> None:
     catalog = open_catalog(workspace)
-    catalog.put([make_item()])
-    catalog.close()
+    catalog.put([make_item("before")])
     for path in workspace.home.iterdir():
         path.unlink()
     assert catalog.search(Search()).matched == 0
+    catalog.put([make_item("after")])
+    with open_catalog(workspace) as other:
+        assert [item["id"] for item in other.search(Search()).items] == ["after"]
+    catalog.close()
+
+
+def test_writing_within_an_update_is_refused_at_once(workspace: Settings) -> None:
+    catalog = open_catalog(workspace)
+
+    def both(item: object) -> None:
+        catalog.put([make_item("inner")])
+
+    with pytest.raises(RuntimeError, match="must not write"):
+        catalog.update("a1", "c", both)
+    catalog.put([make_item()])
+    assert catalog.search(Search()).matched == 1
+    catalog.close()
+
+
+def test_a_name_that_is_no_text_is_refused(workspace: Settings) -> None:
+    with open_catalog(workspace) as catalog:
+        catalog.put([make_item()])
+        for read in (
+            lambda: catalog.get("\udcff"),
+            lambda: catalog.delete("\udcff", "c"),
+            lambda: catalog.search(Search(filter="name = '\udcff'")),
+        ):
+            with pytest.raises(BadInput):
+                read()
+        assert catalog.search(Search(ids=["\udcff"])).matched == 0
 
 
 def refusal(catalog: Catalog) -> str:
@@ -198,7 +227,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(workspace: Setting
 
 
 def test_a_damaged_file_is_refused_in_one_line(workspace: Settings) -> None:
-    with open_catalog(workspace) as catalog:  # type: ignore[attr-defined]
+    with open_catalog(workspace) as catalog:
         catalog.put(make_item(f"i{n}", pad="x" * 300) for n in range(300))
     data = bytearray(workspace.catalog_path.read_bytes())
     data[2000:-100] = b"\xff" * (len(data) - 2100)
@@ -216,7 +245,7 @@ def test_another_programs_database_is_refused(workspace: Settings) -> None:
 
 
 def test_a_newer_catalogue_is_refused_in_words(workspace: Settings) -> None:
-    with open_catalog(workspace) as catalog:  # type: ignore[attr-defined]
+    with open_catalog(workspace) as catalog:
         catalog.put([make_item()])
     connection = sqlite3.connect(workspace.catalog_path)
     connection.execute("PRAGMA user_version = 99")
