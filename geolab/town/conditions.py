@@ -26,7 +26,7 @@ def usual(seed: int) -> tuple[Conditions, Conditions]:
     after = Conditions(
         date=datetime(2024, 8, 28, 11, 50, tzinfo=UTC) + timedelta(days=days[1], minutes=minutes[1]),
         sun_azimuth_deg=202.0 + minutes[1] * 0.3,
-        sun_elevation_deg=49.0 - days[1] * 0.25 - minutes[1] * 0.05,
+        sun_elevation_deg=50.0 - days[1] * 0.2 - minutes[1] * 0.03,
         season=float(rng.uniform(0.3, 0.5)),
         haze=float(rng.uniform(0.05, 0.11)),
         noise=2.2,

@@ -11,7 +11,7 @@ from geolab.town.model import MARGIN_M, Building, Floats, Part
 from geolab.town.terrain import height_at
 
 STABLE, NEW, GONE, GROWN = range(4)
-FATES = (0.46, 0.26, 0.14, 0.14)
+FATES = (0.42, 0.28, 0.15, 0.15)
 PRESENT = {STABLE: (True, True), NEW: (False, True), GONE: (True, False)}
 
 
@@ -65,7 +65,7 @@ def _house(rng: np.random.Generator, lot: Lot) -> list[Part]:
     length, width = min(rng.uniform(9.5, 14.5), lot.width_m - 4), rng.uniform(7.5, 10)
     angle = lot.angle + (np.pi / 2 if rng.random() < 0.3 else 0) + rng.normal(0, 0.02)
     roof = rng.choice(["gable", "gable", "gable", "hip", "flat"])
-    eave = rng.uniform(3.6, 6.4)
+    eave = rng.uniform(2.9, 5.6)
     rise = 0.0 if roof == "flat" else width / 2 * rng.uniform(0.55, 0.95)
     return [Part(lot.x, lot.y, angle, length, width, eave, rise, str(roof), (True, True))]
 

@@ -152,7 +152,7 @@ def sunlit(x, y, z, height, peaks, left, top, step, to_sun):
             c += dc
             r += dr
             level += climb
-            ic, ir = int(c), int(r)
+            ic, ir = math.floor(c), math.floor(r)
             if ic < 0 or ir < 0 or ic >= height.shape[1] or ir >= height.shape[0]:
                 break
             if height[ir, ic] > level:
