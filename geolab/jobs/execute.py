@@ -91,7 +91,7 @@ def execute(
             raise
         return f"the kernel did not start: {error}"
     if place.executed < place.total:  # papermill takes sys.exit(0) for the end of a notebook
-        return f"the notebook ended itself in {place}; {place.executed} of {place.total} cells ran"
+        return f"the notebook ended itself {place}; {place.executed} of {place.total} cells ran"
     return ""
 
 

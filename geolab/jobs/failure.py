@@ -10,7 +10,7 @@ LONGEST_ERROR = 20_000
 SOURCE_LINES = 12
 
 # terminal sequences (ECMA-48: CSI, OSC and two-byte escapes); tracebacks of kernels are coloured with them
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[0-~])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -26,9 +26,9 @@ class Place:
 
     def __str__(self) -> str:
         if not self.number:
-            return "no cell yet (the kernel was starting)"
+            return "before the first cell (the kernel was starting)"
         first = next((line.strip() for line in self.source.splitlines() if line.strip()), "")
-        return f"cell {self.number} ({first[:60]})"
+        return f"in cell {self.number} ({first[:60]})"
 
 
 def clean(text: str) -> str:
@@ -62,14 +62,14 @@ def shortened(text: str) -> str:
 def of_dead_kernel(cell: Place) -> str:
     """A kernel that ended by itself or was killed from outside."""
     return (
-        f"the kernel died in {cell}: killed, out of memory, or a crash in native code; "
+        f"the kernel died {cell}: killed, out of memory, or a crash in native code; "
         "the log may say more, and dmesg names processes killed for memory"
     )
 
 
 def of_time_out(seconds: float, cell: Place) -> str:
     """A run stopped because its time was over."""
-    return f"stopped after {seconds:g} s (the time-out), in {cell}"
+    return f"stopped after {seconds:g} s (the time-out), {cell}"
 
 
 def of_lost(run_id: str) -> str:

@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from geolab.jobs import ids
 from geolab.jobs.record import Record
 from geolab.settings import Settings
 
@@ -83,17 +82,12 @@ def publish(settings: Settings, run: Record) -> Path:
     return target
 
 
-def tidy(settings: Settings, run: Record) -> Path:
+def tidy(settings: Settings, run: Record, target: Path) -> None:
     """Reduce what is left of a private folder to notebook and log, and put it with the attempts.
 
     Two processes may do so at once.
     """
-    source, target = private(settings, run.id), attempt(settings, run)
-    replaced = read_report(source)
-    if replaced is not None and ids.PATTERN.fullmatch(replaced["run_id"]):  # may be exchanged by a forced run
-        target = target.with_name(replaced["run_id"])
-    if not source.is_dir():
-        return target
+    source = private(settings, run.id)
     target.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):  # the other process has just finished this
         for entry in source.iterdir():
@@ -102,7 +96,6 @@ def tidy(settings: Settings, run: Record) -> Path:
         if not target.exists():
             source.rename(target)
     shutil.rmtree(source, ignore_errors=True)
-    return target
 
 
 def _remove(entry: Path) -> None:

@@ -88,12 +88,14 @@ def retire(settings: Settings, ledger: Ledger, run: Record) -> None:
     shutil.rmtree(folders.runtime(run.id), ignore_errors=True)
     if not folders.private(settings, run.id).is_dir():
         return
-    kept = folders.tidy(settings, run)
-    if kept.name != run.id:  # a forced run took the place of this older one
+    left = from_report(folders.private(settings, run.id)) or run
+    target = folders.attempt(settings, left)
+    if left.id != run.id:  # this run was forced, and took the place of an older one
         try:
-            ledger.update(kept.name, lambda older: replace(older, folder=str(kept)))
+            ledger.update(left.id, lambda older: replace(older, folder=str(target)))
         except NotFound:
-            return
+            ledger.put(replace(left, folder=str(target)))
+    folders.tidy(settings, run, target)
 
 
 # ---------------------------------------------------------------- a lost ledger

@@ -135,7 +135,7 @@ class _Work:
                     self._renew()
                     renewed = now
                 elif self.ledger.get(self.run.id).cancel:
-                    self._stop("cancelled", f"cancelled in {self.place}")
+                    self._stop("cancelled", f"cancelled {self.place}")
                 reached = now
             except NotFound:
                 self._stop("lost", "")  # somebody removed the ledger
