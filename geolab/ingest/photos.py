@@ -26,7 +26,7 @@ from geolab.ingest.thumbnails import LONGEST_PX
 from geolab.ingest.xmp import read_xmp
 from geolab.raster.info import GDAL_ERRORS, gdal_env
 
-LARGEST_PX = 500_000_000  # the largest aerial cameras have 150 million
+LARGEST_PX = 200_000_000  # the largest aerial cameras have 150 million
 FORMATS = {  # Pillow's name: our suffix and media type
     "JPEG": (".jpg", "image/jpeg"),
     "MPO": (".jpg", "image/jpeg"),
@@ -38,8 +38,9 @@ FORMATS = {  # Pillow's name: our suffix and media type
 _OPENERS = [name for name in FORMATS if name != "MPO"]  # the JPEG plugin opens those
 _DNG_VERSION = 50706
 
-# Sizes are checked against LARGEST_PX before a pixel is decoded; Pillow would warn at 89 million.
+# Before a pixel is decoded; Pillow alone would warn from 89 million on and refuse twice as many.
 Image.MAX_IMAGE_PIXELS = LARGEST_PX
+python_warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # read_exif reports damage by itself, per photo.
 python_warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
@@ -61,8 +62,8 @@ def read_photo(path: Path) -> Photo:
     """The header of a photo; no pixel is read. Raises FileRejected."""
     try:
         with Image.open(path, formats=_OPENERS) as image:
-            if image.width * image.height > LARGEST_PX:
-                raise FileRejected(str(path), _too_large(image))
+            if image.width * image.height > LARGEST_PX:  # where warnings are not errors
+                raise Image.DecompressionBombError
             if image.format == "TIFF" and _DNG_VERSION in image.tag_v2:  # type: ignore[attr-defined]
                 raise FileRejected(str(path), "it is a raw photo (DNG); develop it to JPEG first")
             exif = read_exif(image)
@@ -73,8 +74,10 @@ def read_photo(path: Path) -> Photo:
             return Photo(
                 image.format or "", image.width, image.height, exif, xmp, known, tuple(dict.fromkeys(notes))
             )
-    except Image.DecompressionBombError as error:
-        raise FileRejected(str(path), f"it claims more pixels than any camera has: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise FileRejected(
+            str(path), f"it claims more than the {LARGEST_PX // 10**6} million pixels that are read"
+        ) from error
     except UnidentifiedImageError as error:
         raise FileRejected(str(path), "its header is damaged; copy or download it again") from error
     except DAMAGED as error:
@@ -83,11 +86,6 @@ def read_photo(path: Path) -> Photo:
 
 def _xmp_packet(image: Image.Image) -> object:
     return image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
-
-
-def _too_large(image: Image.Image) -> str:
-    size = f"{image.width} x {image.height} px"
-    return f"it claims {size}, more than the {LARGEST_PX // 10**6} million that are read"
 
 
 # ---------------------------------------------------------------- pixels

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
-from rasterio.enums import MaskFlags, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
@@ -26,7 +26,7 @@ def read_window(dataset: DatasetReader, window: Window | None = None) -> Array:
     (scale and offset not applied); of complex pixels the magnitude.
     Raises FileRejected when the file is damaged.
     """
-    bands = info_of(dataset, dataset.name).data_bands
+    bands = [i for i, colour in enumerate(dataset.colorinterp, 1) if colour != ColorInterp.alpha]
     try:
         pixels = dataset.read(bands, window=window)
         invalid = None if _all_valid(dataset) else dataset.read_masks(bands, window=window) == 0
