@@ -20,6 +20,8 @@ from geolab.jobs import folders
 from geolab.jobs.ledger import open_ledger
 from geolab.jobs.reconcile import rebuild
 
+pytestmark = pytest.mark.slow  # nearly every test here runs a kernel or several
+
 HOSTILE = "x\"; import os #\\\" \n\t''' é {n} $HOME `id` \\N{BULLET}"
 
 
