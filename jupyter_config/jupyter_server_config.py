@@ -34,6 +34,9 @@ c.VoilaConfiguration.allow_theme_override = "NO"
 c.VoilaConfiguration.theme = "light"  # the style sheet turns to dark by the reader's preference
 c.VoilaConfiguration.strip_sources = True
 c.VoilaConfiguration.show_tracebacks = False
+c.VoilaExecutor.cell_error_instruction = (
+    "Load the page again; if it fails once more, open the notebook in JupyterLab to see why."
+)
 c.VoilaConfiguration.file_allowlist = []  # pictures come from the tiles extension, files from nowhere
 
 

@@ -275,6 +275,8 @@ def test_bounds_are_around_all_items_and_go_on_across_the_date_line():
     assert layers.bounds([far]) == ((-10.0, 179.5), (-9.0, 180.5))
     assert layers.bounds([near, far]) == ((-10.0, 11.0), (48.01, 180.5))
     assert layers.bounds([]) is None
+    point = item("point") | {"bbox": [11.000000000000002, 48.0, 11.0, 48.0]}
+    assert layers.bounds([point]) == ((48.0, pytest.approx(11)), (48.0, pytest.approx(11)))
 
 
 @pytest.mark.parametrize("gsd_m, zoom", [(30, 12), (0.5, 18), (0.02, 23), (1e-4, 24), (None, 24)])

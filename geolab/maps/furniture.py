@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections.abc import Callable, Sequence
 from html import unescape
 from typing import Any
@@ -16,7 +15,6 @@ from geolab.maps.layers import DEEPEST_ZOOM, Bounds
 from geolab.maps.origin import Item, day, original_url, preview_url, role, safe, title
 
 _TYPICAL_PX = (860, 520)  # a map in a page; the zoom that fits a place is chosen for it
-_MOVE_S = 0.08  # coordinates follow the pointer at most every so often
 
 # Variables come from the page's style where it has them (the Voila template); else these.
 LOOK = """
@@ -59,8 +57,16 @@ def empty_map(around: Bounds | None, *, height: str, basemap: Any = None) -> Map
     chart = Map(layout=widgets.Layout(height=height, width="100%"), **settings)
     chart.add_class("geolab-map")
     chart.add(ScaleControl(position="bottomleft", imperial=False, max_width=140))
+    _add_hidden(chart, f"<style>{LOOK}</style>")
     chart.add(WidgetControl(widget=_coordinates(chart), position="bottomright"))
     return chart
+
+
+def _add_hidden(chart: Map, style: str) -> None:
+    """A style sheet that travels with the map into any page; nothing of it is seen."""
+    carrier = widgets.HTML(style)
+    carrier.add_class("geolab-hidden")
+    chart.add(WidgetControl(widget=carrier, position="bottomright"))
 
 
 def view(around: Bounds | None, size_px: tuple[int, int] = _TYPICAL_PX) -> tuple[tuple[float, float], int]:
@@ -80,15 +86,11 @@ def _mercator(latitude: float) -> float:
 
 
 def _coordinates(chart: Map) -> widgets.HTML:
-    """The place under the pointer, as text that follows it; the look of the map travels with it."""
+    """The place under the pointer, as text that follows it."""
     shown = widgets.HTML(_where(*chart.center))
-    last = 0.0
 
     def follow(**event: Any) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if event.get("type") == "mousemove" and now - last > _MOVE_S:
-            last = now
+        if event.get("type") == "mousemove":
             shown.value = _where(*event["coordinates"])
 
     chart.on_interaction(follow)
@@ -96,8 +98,9 @@ def _coordinates(chart: Map) -> widgets.HTML:
 
 
 def _where(latitude: float, longitude: float) -> str:
-    text = f"{abs(latitude):.5f}° {'NS'[latitude < 0]}  {abs(longitude):.5f}° {'EW'[longitude < 0]}"
-    return f'<style>{LOOK}</style><p class="geolab-where">{text}</p>'
+    north, east = "NS"[latitude < 0], "EW"[longitude < 0]
+    text = f"{abs(latitude):.5f}° {north}  {abs(longitude):.5f}° {east}"
+    return f'<p class="geolab-where">{text}</p>'
 
 
 # ---------------------------------------------------------------- popups
@@ -234,9 +237,7 @@ def name_sides(chart: Map, before: str, after: str) -> None:
         f'<style>.{name} .leaflet-sbs-divider::before{{content:"◂ {_css(before)}";right:12px;{rule}}}'
         f'.{name} .leaflet-sbs-divider::after{{content:"{_css(after)} ▸";left:12px;{rule}}}</style>'
     )
-    carrier = widgets.HTML(look)
-    carrier.add_class("geolab-hidden")
-    chart.add(WidgetControl(widget=carrier, position="bottomright"))
+    _add_hidden(chart, look)
 
 
 def _css(text: str) -> str:

@@ -18,6 +18,8 @@ CHANGE_OPACITY = 0.6
 DEEPEST_ZOOM = 24
 PROBABILITY = ((0.0, 254.0),)  # the byte 254 is probability 1, see change.detect
 
+_NOISE = 1e-6  # degrees, 0.1 m
+
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -35,7 +37,8 @@ def _box(item: Item) -> tuple[float, float, float, float] | None:
     if len(box) not in (4, 6):
         return None
     west, south, east, north = (*box[:2], *box[len(box) // 2 : len(box) // 2 + 2])
-    return (west, south, east if east >= west else east + 360, north)
+    crosses = west - east > _NOISE  # of the date line; a point's box may be turned by a rounding
+    return (west, south, east + 360 if crosses else max(west, east), north)
 
 
 def pixels(

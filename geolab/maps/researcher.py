@@ -16,7 +16,7 @@ def leafmap_with(items: list[Item], *, height: str) -> Any:
     """A leafmap.Map around the items, with their layers and without a basemap."""
     center, zoom = view(bounds(items))
     chart = leafmap.Map(center=list(center), zoom=zoom, height=height)
-    basemap = chart.layers[0]  # leafmap 0.63 can't be made without one; it is never shown
+    basemap = next(iter(chart.layers))  # leafmap 0.63 can't be made without one; it is never shown
     chart.max_zoom = DEEPEST_ZOOM
     add_items(chart, items)
     chart.layers = tuple(layer for layer in chart.layers if layer is not basemap)

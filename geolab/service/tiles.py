@@ -7,31 +7,44 @@ A tile is 256 px of Web Mercator. Which bands it shows and between which values 
 from __future__ import annotations
 
 import io
+import math
 import re
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from morecantile import Tile as MercatorTile
+from morecantile.defaults import tms
 from PIL import Image
+from rasterio.errors import RasterioError
+from rasterio.transform import from_bounds
+from rasterio.warp import transform_bounds
 
 # At the top on purpose: two threads that import rio-tiler at once break its circular imports (9.4.12).
 from rio_tiler.colormap import cmap
-from rio_tiler.errors import TileOutsideBounds
+from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
 from rio_tiler.io import Reader
 
 from geolab import display, raster
-from geolab.errors import BadInput
+from geolab.errors import BadInput, FileRejected
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 Array = np.ndarray
+Resampling = Literal["nearest", "bilinear"]
 Palette = Mapping[int, tuple[int, int, int, int]]
 
+warnings.filterwarnings("ignore", category=NoOverviewWarning)  # which one is read is chosen below
+
+MERCATOR = tms.get("WebMercatorQuad")
+WEB_MERCATOR = "EPSG:3857"
+TILE_PX = 256
 DEEPEST_ZOOM = 24  # 1 cm pixels
 CHANGE = (0xE8, 0x59, 0x0C, 255)
 FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
@@ -110,15 +123,14 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
         if len(tile.limits) not in (0, 1, len(bands)):
             raise BadInput("rescale", found=f"{len(tile.limits)} ranges", expected=f"1 or {len(bands)}")
         palette = _palette(dataset, bands, tile.colormap)
-        how = "nearest" if palette is not None else "bilinear"
-        try:
-            reader = Reader(None, dataset=dataset)  # pyright: ignore[reportCallIssue]
-            image = reader.tile(
-                tile.x, tile.y, tile.z, indexes=bands, resampling_method=how, reproject_method=how
-            )
-        except TileOutsideBounds:
-            return None
-    pixels, valid = _values(image.array)
+        overview = _overview(dataset, tile.z)
+    try:
+        image = _read(uri, tile, bands, overview, "nearest" if palette is not None else "bilinear")
+    except RasterioError as error:
+        raise FileRejected(uri, f"its pixels can't be read: {error.__cause__ or error}") from error
+    if image is None:
+        return None
+    pixels, valid = _values(image)
     if palette is not None:
         return _encode(*_colored(pixels[0], valid, palette), tile.format)
     between = tile.limits or stretch(uri, bands, version)
@@ -126,6 +138,47 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
     if tile.colormap == "cividis":
         return _encode(*_colored(shown[0], valid, _cividis()), tile.format)
     return _encode(np.repeat(shown, 3, axis=0) if len(shown) == 1 else shown, valid, tile.format)
+
+
+def _read(
+    uri: str, tile: Tile, bands: tuple[int, ...], overview: int | None, how: Resampling
+) -> np.ma.MaskedArray | None:
+    """The pixels of a tile, [band, y, x], warped once, straight from the overview that fits.
+
+    rio-tiler alone would warp at the raster's own resolution first: at zoom 7 of a 0.5 m raster
+    GDAL then wants 390 GB.
+    """
+    west, south, east, north = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
+    grid = from_bounds(west, south, east, north, TILE_PX, TILE_PX)
+    options = {} if overview is None else {"overview_level": overview}
+    with raster.open_raster(uri, **options) as dataset:
+        reader = Reader(None, dataset=dataset)  # pyright: ignore[reportCallIssue]
+        try:
+            return reader.tile(
+                tile.x,
+                tile.y,
+                tile.z,
+                indexes=bands,
+                reproject_method=how,
+                vrt_options={"transform": grid, "width": TILE_PX, "height": TILE_PX},
+            ).array
+        except TileOutsideBounds:
+            return None
+
+
+def _overview(dataset: DatasetReader, zoom: int) -> int | None:
+    """The coarsest overview that still has the tile's resolution; None for the raster itself."""
+    levels = dataset.overviews(1)
+    if not levels or dataset.crs is None:
+        return None
+    west, south, east, north = dataset.bounds
+    if dataset.crs.is_geographic:
+        south, north = max(south, -85.0), min(north, 85.0)
+    box = transform_bounds(dataset.crs, WEB_MERCATOR, west, south, east, north)
+    pixel_m = math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / (dataset.width * dataset.height))
+    factor = MERCATOR.matrix(zoom).cellSize / pixel_m
+    fitting = [index for index, level in enumerate(levels) if level <= factor]
+    return fitting[-1] if fitting else None
 
 
 def _bands(dataset: DatasetReader, tile: Tile) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 REPOSITORY = Path(__file__).parents[2]
+NOTEBOOKS = REPOSITORY / "notebooks"
 CONFIG = REPOSITORY / "jupyter_config" / "jupyter_server_config.py"
 
 
@@ -38,7 +39,7 @@ class Server:
 
 @contextmanager
 def serve(
-    home: Path, scratch: Path, *, base_url: str = "/", options: tuple[str, ...] = ()
+    home: Path, scratch: Path, *, base_url: str = "/", root: Path = NOTEBOOKS, options: tuple[str, ...] = ()
 ) -> Iterator[Server]:
     """A server that has answered; it and its kernels are gone after the block."""
     port, token = _free_port(), secrets.token_hex(16)
@@ -49,7 +50,7 @@ def serve(
     command = [
         sys.executable, "-m", "jupyter_server", f"--config={CONFIG}", "--no-browser", "--allow-root",
         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-        f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={REPOSITORY / 'notebooks'}", *options,
+        f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={root}", *options,
     ]  # fmt: skip
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, cwd=scratch)

@@ -15,7 +15,7 @@ from PIL import Image
 from pyproj import Transformer
 
 from geolab import catalog, raster
-from geolab.errors import BadInput
+from geolab.errors import BadInput, FileRejected
 from geolab.service import tiles
 
 EDGE_M = 20037508.342789244
@@ -92,6 +92,55 @@ def test_invalid_pixels_are_transparent_and_the_rest_is_not(world):
     share = (picture[..., 3] == 255).mean()
     assert 0.05 < share < 0.95
     assert set(np.unique(picture[..., 3])) == {0, 255}
+
+
+@pytest.mark.parametrize("zoom", range(13))
+def test_far_out_a_scene_is_a_speck_and_costs_no_memory(world, zoom):
+    x, y = tile_around(world, "up", zoom)
+    picture = decode(tiles.render(href(world, "up"), tiles.Tile(zoom, x, y)))
+    assert (picture[..., 3] > 0).mean() < 0.01
+
+
+@pytest.mark.filterwarnings("ignore::rio_tiler.errors.NoOverviewWarning")
+def test_an_overview_is_used_when_it_has_the_resolution_and_looks_the_same(tmp_path):
+    import rasterio
+    from rasterio.transform import from_origin
+
+    rows, columns = np.mgrid[0:1500, 0:2200]
+    path = tmp_path / "large.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=2200, height=1500, count=1, dtype="uint16", crs="EPSG:32632",
+        transform=from_origin(500000, 5300000, 1, 1), tiled=True,
+    ) as dataset:  # fmt: skip
+        dataset.write((1000 + columns + 2 * rows).astype("uint16")[None])
+    west, north = Transformer.from_crs(32632, 3857, always_xy=True).transform(501100, 5299250)
+    side = 2 * EDGE_M / 2**14
+    tile = tiles.Tile(14, int((west + EDGE_M) / side), int((EDGE_M - north) / side), limits=((1000, 6200),))
+    plain = decode(tiles.render(str(path), tile)).astype(int)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4, 8, 16], rasterio.enums.Resampling.average)
+    with raster.open_raster(path) as dataset:
+        assert [tiles._overview(dataset, zoom) for zoom in (18, 16, 15, 14, 13, 5)] == [
+            None,
+            None,
+            0,
+            1,
+            2,
+            3,
+        ]
+    quick = decode(tiles.render(str(path), tile)).astype(int)
+    both = (plain[..., 3] == 255) & (quick[..., 3] == 255)
+    assert both.mean() > 0.3
+    assert np.abs(plain - quick)[both].max() <= 2
+
+
+def test_a_raster_whose_pixels_are_damaged_is_rejected_with_the_reason(tmp_path, world):
+    whole = Path(href(world, "up").removeprefix("file://")).read_bytes()
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(whole[: len(whole) // 3])
+    x, y = tile_around(world, "up", 17)
+    with pytest.raises(FileRejected):
+        tiles.render(str(cut), tiles.Tile(17, x, y, limits=((0, 1),)))
 
 
 def test_a_jpeg_has_white_where_nothing_is(world):
