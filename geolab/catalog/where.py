@@ -23,14 +23,14 @@ _FOREVER = 2**62  # beyond every instant, microseconds
 def condition(node: Node, functions: Functions, *, certain: bool = True) -> Piece:
     """SQL that is true, false or null for an item as the checked filter is.
 
-    certain: whether an item can only be found where this part is true, so that the R*Tree helps.
+    certain: whether only "true" matters here, not the difference of false and null, as it does
+    below a NOT: then a lookup in the R*Tree may answer false.
     """
     name = cql.operator(node)
     if isinstance(node, bool):
         return Piece("1" if node else "0")
     if name in ("and", "or"):
-        inner = certain and name == "and"
-        return joined(name.upper(), [condition(n, functions, certain=inner) for n in node["args"]])
+        return joined(name.upper(), [condition(n, functions, certain=certain) for n in node["args"]])
     if name == "not":
         return piece("(NOT {})", condition(node["args"][0], functions, certain=False))
     return _translated(name, node["args"], functions, certain) or _left_to_cql2(node, functions)
