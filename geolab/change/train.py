@@ -181,7 +181,7 @@ class _Training:
                     step = dataclasses.replace(step, validation=self.validate())
                     state.elapsed_s = time.monotonic() - began
                     state.finished = self.progress() >= 1 or self._stalled()
-                    state.last = asdict(step)
+                    state.last = asdict(step) | ({"progress": 1.0} if state.finished else {})
                     if path is not None:
                         self.save(path)
                 if not state.finished:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 from geolab import raster
 from geolab.catalog import Search, locate, open_catalog
 from geolab.change.pairs.part import Pair
-from geolab.errors import BadInput, NotFound
+from geolab.errors import BadInput, GridMismatch, NotFound
 from geolab.settings import Settings
 
 Item = dict[str, Any]
@@ -33,7 +34,7 @@ def read(name: str, settings: Settings) -> list[Pair]:
             remedy="labels have geolab:role 'label' and two dates (TIFF tags GEOLAB_START, GEOLAB_END)",
         )  # fmt: skip
     pairs = [_pair(label, images, catalog) for label in labels]
-    _check_overlaps(pairs)
+    _check_overlaps([_title(label) for label in labels], pairs)
     return pairs
 
 
@@ -87,8 +88,6 @@ def _image(label: Item, images: list[Item], grid: raster.Info, when: str, catalo
 
 
 def _same(grid: raster.Info, info: raster.Info) -> bool:
-    from geolab.errors import GridMismatch
-
     try:
         raster.same_grid(grid, info)
     except GridMismatch:
@@ -103,14 +102,13 @@ def _overlap(one: raster.Info, two: raster.Info) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _check_overlaps(pairs: list[Pair]) -> None:
+def _check_overlaps(titles: list[str], pairs: list[Pair]) -> None:
     """Pairs that share ground must share their grid: each is split by the same rule of its own grid."""
     infos = [raster.read_info(pair.label) for pair in pairs]
-    for i, one in enumerate(infos):
-        for two in infos[:i]:
-            if _overlap(one, two) and not _same(one, two):
-                raise BadInput(
-                    f"pairs {two.uri} and {one.uri}", found="overlapping places on different grids",
-                    expected="one grid, so that a test place is never another pair's training place",
-                    remedy="align them (geolab.raster.align) or keep them in collections of their own",
-                )  # fmt: skip
+    for (first, one), (second, two) in combinations(zip(titles, infos, strict=True), 2):
+        if _overlap(one, two) and not _same(one, two):
+            raise BadInput(
+                f"labels {first} and {second}", found="overlapping places on different grids",
+                expected="one grid, so that a test place is never another pair's training place",
+                remedy="align them (geolab.raster.align) or keep them in collections of their own",
+            )  # fmt: skip
