@@ -142,6 +142,47 @@ def test_a_wide_pair_is_stacked_and_a_large_one_is_thinned():
     assert (end - start) * 3 == pytest.approx(500), "metres count pixels of the raster, not of the picture"
 
 
+def written(path, pixels: np.ndarray, *, west: float = 500000.0, crs: str | None = "EPSG:32632") -> str:
+    import rasterio
+    from rasterio.transform import from_origin
+
+    with rasterio.open(
+        path, "w", driver="GTiff", width=pixels.shape[2], height=pixels.shape[1], count=len(pixels),
+        dtype=pixels.dtype.name, crs=crs, transform=from_origin(west, 5300000, 2, 2),
+    ) as dataset:  # fmt: skip
+        dataset.write(pixels)
+    return str(path)
+
+
+def test_a_pair_of_files_is_the_pair_of_their_pixels(tmp_path, dates):
+    before, after = (np.nan_to_num(d[:3]).astype("float32") for d in dates)
+    mask = (before[0] > 100).astype("uint8")
+    uris = [written(tmp_path / n, p) for n, p in (("b.tif", before), ("a.tif", after), ("m.tif", mask[None]))]
+    files, arrays = figures.pair_of(*uris), figures.pair(before, after, mask, gsd_m=2.0)
+    assert picture(files).shape == picture(arrays).shape
+    assert np.array_equal(picture(files), picture(arrays))
+
+
+def test_a_second_date_on_another_grid_is_shown_on_the_first_ones(tmp_path):
+    columns = np.tile(np.arange(90, dtype="float32"), (3, 60, 1))
+    before = written(tmp_path / "b.tif", columns)
+    after = written(tmp_path / "a.tif", columns + 10, west=500000 + 20.0)  # the same ground, ten pixels east
+    first, second = (
+        np.asarray(a.images[0].get_array())[30, :, 0] for a in figures.pair_of(before, after).axes
+    )
+    assert second[20:80] == pytest.approx(first[20:80], abs=0.02)
+    assert second[5] == pytest.approx(0xEC / 255, abs=0.01), "no data west of the second date"
+
+
+def test_a_pair_of_files_without_a_crs_has_no_scale_bar(tmp_path, dates):
+    pixels = np.nan_to_num(dates[0][:3]).astype("uint8")
+    uris = [written(tmp_path / name, pixels, crs=None) for name in ("b.tif", "a.tif")]
+    assert not list(figures.pair_of(*uris).axes[0].texts)
+    other = written(tmp_path / "c.tif", pixels, crs=None, west=7.0)
+    with pytest.raises(BadInput, match="coordinate system"):
+        figures.pair_of(uris[0], other)
+
+
 def history() -> list[dict[str, float]]:
     return [{"epoch": e, "train_loss": 1 / e, "val_loss": 1.1 / e, "val_iou": 1 - 1 / e} for e in range(1, 9)]
 

@@ -198,7 +198,7 @@ def pr_curve(
         _equal_f1(axes)
         for index, (name, (precision, recall)) in enumerate(lines.items()):
             axes.plot(recall, precision, color=_color(index))
-            middle = int(np.argmax(np.minimum(precision, recall)))
+            middle = int(np.argmax(np.nan_to_num(np.minimum(precision, recall))))
             axes.annotate(
                 name,
                 (recall[middle], precision[middle]),

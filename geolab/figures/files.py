@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.vrt import WarpedVRT
 
 from geolab import display, raster
@@ -31,15 +31,15 @@ def pair_of(
 ) -> Figure:
     """Before | after | change of whole rasters, read at the size they are drawn; see `pair`.
 
-    before, after, overlay (a mask), truth: URIs. All are shown on the grid of `before`.
-    Raises NotFound, FileRejected, and BadInput when `before` lies nowhere on Earth.
+    before, after, overlay (a mask), truth: URIs. All are shown on the grid of `before`, with a scale
+    bar where it has a CRS. Raises NotFound, FileRejected, and BadInput when grids differ without a CRS.
     """
     info = raster.read_info(before)
     scale = max(1.0, max(info.shape) / LONGEST_PX)
     shape = (max(1, round(info.height / scale)), max(1, round(info.width / scale)))
     views = [_read(uri, info, shape) for uri in (before, after)]
     masks = [None if uri is None else _read_mask(uri, info, shape) for uri in (overlay, truth)]
-    metres = raster.gsd_m(info) * scale
+    metres = raster.gsd_m(info) * scale if info.crs is not None else None
     return pair(views[0], views[1], masks[0], gsd_m=metres, dates=dates, titles=titles, truth=masks[1])
 
 
@@ -69,4 +69,13 @@ def _warped(
         raise BadInput(dataset.name, found="no coordinate system", expected="one, to lie over the other date")
     grid = {"crs": like.crs, "transform": like.transform, "width": like.width, "height": like.height}
     with WarpedVRT(dataset, **grid, resampling=how, add_alpha=dataset.nodata is None) as warped:
-        return warped.read(list(bands), out_shape=out, masked=True, resampling=how)
+        pixels = warped.read(list(bands), out_shape=out, resampling=how)
+        outside = _alpha(warped, shape) == 0
+        return np.ma.array(pixels, mask=np.broadcast_to(outside, out))
+
+
+def _alpha(warped: WarpedVRT, shape: tuple[int, int]) -> Array:
+    """[y, x], 0 where invalid. GDAL 3.10 takes no alpha band of floats for a mask: it is read itself."""
+    if warped.colorinterp[-1] == ColorInterp.alpha:
+        return warped.read(warped.count, out_shape=shape)
+    return warped.dataset_mask(out_shape=shape)
