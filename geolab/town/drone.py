@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,10 +159,16 @@ class _Stage:
 
 def rays(camera: Camera, frame: Frame) -> tuple[Floats, Floats]:
     """The camera's place [3] and each pixel's ray [N, 3] in the world; a ray is one metre of depth long."""
+    directions = _pixel_rays() @ (camera.axes @ frame.to_world.T)
+    return np.array(frame.world) + frame.to_world @ np.array(camera.position), directions
+
+
+@cache
+def _pixel_rays() -> Floats:
+    """Each pixel's ray [N, 3] in the camera's axes, one metre deep; row by row."""
     u, v = np.meshgrid(np.arange(WIDTH_PX) + 0.5, np.arange(HEIGHT_PX) + 0.5)
     seen = np.stack([(u - WIDTH_PX / 2) / FOCAL_PX, (v - HEIGHT_PX / 2) / FOCAL_PX, np.ones_like(u)], axis=-1)
-    directions = seen.reshape(-1, 3) @ camera.axes @ frame.to_world.T
-    return np.array(frame.world) + frame.to_world @ np.array(camera.position), directions
+    return seen.reshape(-1, 3)
 
 
 def _photo(stage: _Stage, frame: Frame, camera: Camera) -> Photo:

@@ -56,13 +56,13 @@ def world(
 def _draft(rng: np.random.Generator, width_m: float, height_m: float) -> Draft:
     river = terrain.make_river(rng, width_m, height_m)
     ground = terrain.make_terrain(rng, width_m, height_m, river)
-    pitch = 950.0
-    columns, rows = max(1, round(width_m / pitch)), max(1, round(height_m / pitch))
+    columns, rows = max(1, round(width_m / 500)), max(1, round(height_m / 500))
+    reach = max(width_m / columns, height_m / rows, 620.0)
     centres = np.array([
         (
             (i + 0.5 + rng.uniform(-0.22, 0.22)) * width_m / columns,
             (j + 0.5 + rng.uniform(-0.22, 0.22)) * height_m / rows,
-            rng.uniform(270, 430),
+            rng.uniform(0.44, 0.6) * reach,
         )
         for i in range(columns)
         for j in range(rows)

@@ -54,7 +54,7 @@ def _grass(x, y, season, dry):
     """Grass that yellows with the season and in patches."""
     patch = 0.5 * _noise(x / 17.0, y / 17.0, 5) + 0.35 * _noise(x / 5.0, y / 5.0, 6) + dry
     w = min(max(0.25 + 0.45 * season + 0.35 * patch, 0.0), 1.0)
-    fine = 1 + 0.15 * _rough(x / 1.3, y / 1.3, 7) + 0.13 * _rough(x / 0.21, y / 0.21, 8)
+    fine = 1 + 0.15 * _rough(x / 1.3, y / 1.3, 7) + 0.20 * _rough(x / 0.21, y / 0.21, 8)
     return (
         (0.050 + 0.085 * w) * fine,
         (0.092 + 0.045 * w) * fine,
@@ -67,7 +67,7 @@ def _grass(x, y, season, dry):
 def _road(t, u, v, x, y):
     """Asphalt with patches, wheel tracks and white lines."""
     grey = 0.078 + 0.010 * _noise(x / 40, y / 40, 21) + 0.012 * _rough(x / 2.0, y / 2.0, 22)
-    grey += 0.007 * _rough(x / 0.16, y / 0.16, 24)
+    grey += 0.011 * _rough(x / 0.16, y / 0.16, 24)
     grey += 0.010 * math.cos(v / t[_B] * 2 * math.pi)
     if _noise(x / 11, y / 7, 23) > 0.62:
         grey *= 0.78
@@ -176,7 +176,7 @@ def _roof(t, x, y):
         if t[_A] > 10 and along % 9.0 < 1.3 and abs(across) < t[_B] * 0.72 and abs(across) > 0.15 * t[_B]:
             return 0.62 * f, 0.66 * f, 0.70 * f, 0.5 * f, nu, nv  # skylights
     else:
-        f *= 1 + 0.12 * _noise(x / 5.0, y / 5.0, 53) + 0.05 * _hash(int(x * 3), int(y * 3), 54)
+        f *= 1 + 0.12 * _noise(x / 5.0, y / 5.0, 53) + 0.10 * _rough(x / 0.25, y / 0.25, 54)
         rim = min(t[_A] - abs(u), t[_B] - abs(v))
         if rim < 0.45:
             return 0.42, 0.42, 0.41, 0.42, nu, nv  # parapet
@@ -203,12 +203,8 @@ def _tree(t, x, y, z, season):
         g = (0.068 + 0.012 * own) * (1 - w) + (0.085 + 0.05 * (1 - hue)) * w
         b = 0.024 * (1 - w) + 0.03 * w
         n = 0.46 * (1 - w) + 0.32 * w
-    f = (
-        1
-        + 0.38 * _noise(x / 0.8, (y + 0.6 * z) / 0.8, 63)
-        + 0.25 * _noise(x / 0.33, (y + 0.6 * z) / 0.33, 64)
-        + 0.12 * own
-    )
+    p, q = x + 0.5 * z, y + 0.6 * z
+    f = 1 + 0.36 * _noise(p / 0.8, q / 0.8, 63) + 0.28 * _noise(p / 0.3, q / 0.3, 64) + 0.12 * own
     return r * f, g * f, b * f, n * f
 
 

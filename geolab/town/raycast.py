@@ -16,13 +16,13 @@ def cast(origin, rays, height, rows, peaks, left, top, step, farthest, x, y, z, 
     where the ray leaves the field. peaks: for blocks of 8 x 8 cells, the highest of them and their 8
     neighbours; above it a ray may leap 8 cells.
     """
+    summit = peaks.max()
     for i in range(len(rays)):
         dx, dy, dz = rays[i, 0] / step, -rays[i, 1] / step, rays[i, 2]
         flat = max(math.hypot(dx, dy), 1e-9)
         cx, cy = (origin[0] - left) / step, (top - origin[1]) / step
-        t, stride = 0.0, 0.35 / flat
         row[i], side[i], depth[i] = -1, 0, math.inf
-        before = 0.0
+        t = max((origin[2] - summit) / -dz, 0.0) if dz < 0 else 0.0
         while t < farthest:
             c, r, level = cx + t * dx, cy + t * dy, origin[2] + t * dz
             ic, ir = math.floor(c), math.floor(r)
@@ -31,27 +31,21 @@ def cast(origin, rays, height, rows, peaks, left, top, step, farthest, x, y, z, 
             peak = peaks[ir >> 3, ic >> 3]
             if level > peak + 0.1:
                 leap = 7.5 / flat
-                if dz < 0:
-                    leap = min(leap, (level - peak) / -dz)
-                before = t
-                t += max(leap, min(stride, 0.05 / max(-dz, 1e-9)))
+                t += min(leap, (level - peak) / -dz) if dz < 0 else leap
                 continue
-            if level > height[ir, ic]:
-                before = t
-                t += min(stride, 0.25 / max(abs(dz), 1e-9))
+            across = ((ic + 1 - cx) if dx > 0 else (ic - cx)) / dx if dx != 0 else math.inf
+            down = ((ir + 1 - cy) if dy > 0 else (ir - cy)) / dy if dy != 0 else math.inf
+            leaves = min(across, down) + 1e-7
+            top_z = height[ir, ic]
+            if origin[2] + leaves * dz > top_z:
+                t = leaves
                 continue
-            near, far = before, t
-            for _ in range(12):
-                middle = 0.5 * (near + far)
-                jc, jr = math.floor(cx + middle * dx), math.floor(cy + middle * dy)
-                if origin[2] + middle * dz > height[jr, jc]:
-                    near = middle
-                else:
-                    far = middle
-            jc, jr = math.floor(cx + far * dx), math.floor(cy + far * dy)
-            z[i] = origin[2] + far * dz
-            x[i], y[i] = left + (cx + far * dx) * step, top - (cy + far * dy) * step
-            row[i], depth[i] = rows[jr, jc], far
+            # It meets this column: on the flank where it came in, or on the top on its way through.
+            if level > top_z:
+                t = (top_z - origin[2]) / dz
+            x[i], y[i] = origin[0] + t * rays[i, 0], origin[1] + t * rays[i, 1]
+            z[i] = origin[2] + t * dz
+            row[i], depth[i] = rows[ir, ic], t
             slack = 0.1 + 1.5 * step  # a roof or crown rises about that much from cell to cell
-            side[i] = 1 if height[jr, jc] - z[i] > slack else 0
+            side[i] = 1 if top_z - z[i] > slack else 0
             break
