@@ -81,9 +81,9 @@ def test_a_tile_shows_the_pixels_that_a_slow_warp_finds(world, name, zoom):
     assert both.sum() > 5000
     assert np.mean(fast[..., 3] != slow[..., 3]) < 0.02, "the edge of the data lies elsewhere"
     difference = np.abs(fast[both][:, :3] - slow[both][:, :3])
-    # GDAL warps at the raster's own resolution first and resamples then: half a pixel's step at most
-    assert np.median(difference) <= 1
-    assert np.percentile(difference, 99) <= 4
+    for band in range(3):  # red tells the columns, green the rows; one pixel is 1.8 or 2.8 steps of it
+        assert np.percentile(difference[:, band], 99) <= 1.01
+        assert difference[:, band].mean() < 0.5
 
 
 def test_invalid_pixels_are_transparent_and_the_rest_is_not(world):
