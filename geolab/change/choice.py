@@ -53,11 +53,11 @@ def _load(model: Model | str) -> Model:
     from geolab.change import model as models
 
     path = store.local_path(model)
-    if "@" in model and "://" not in model and not (path is not None and path.exists()):
-        from geolab import track
+    if path is None or path.is_dir():
+        return models.load(model)
+    from geolab import track  # not a folder: a name in the registry
 
-        return models.load(track.model_folder(model, settings.load()))
-    return models.load(model)
+    return models.load(track.model_folder(model, settings.load()))
 
 
 def _check_bands(model: Model, info: raster.Info) -> None:
