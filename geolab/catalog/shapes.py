@@ -156,7 +156,10 @@ def longitudes(spans: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
     spans: (west, east) in degrees, west > east for a span that crosses.
     """
-    arcs = sorted((w, e if e >= w else e + 360) for w, e in set(spans))
+    found = set(spans)
+    if len(found) == 1:  # as it is: the arithmetic below would round the last digit away
+        return found.pop()
+    arcs = sorted((w, e if e >= w else e + 360) for w, e in found)
     end, gap, best = arcs[0][1], -1.0, (arcs[0][0], max(e for _, e in arcs))
     for west, east in [*arcs[1:], (arcs[0][0] + 360, arcs[0][1] + 360)]:
         if west - end > gap:

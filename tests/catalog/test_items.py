@@ -214,3 +214,8 @@ def test_real_items_come_back_equal_and_are_found(catalog: Catalog, real_data: P
 def test_an_item_of_another_version_is_kept_but_not_called_valid() -> None:
     with pytest.raises(BadInput, match="stac_version"):
         items.validate(make_item() | {"stac_version": "1.0.0"})
+
+
+def test_the_bbox_of_a_point_is_the_point_to_the_last_digit():
+    place = {"type": "Point", "coordinates": [-98.08999166699999, 30.171000000000003]}
+    assert items.bbox(place) == [-98.08999166699999, 30.171000000000003] * 2
