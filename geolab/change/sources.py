@@ -41,8 +41,17 @@ class Seen:
 
     def take(self, rows: Array, cols: Array) -> Seen:
         """The pixels at some rows and columns."""
-        invalid = None if self.invalid is None else self.invalid[:, rows[:, None], cols]
-        return Seen(self.values[:, rows[:, None], cols], invalid)
+        invalid = None if self.invalid is None else _taken(self.invalid, rows, cols)
+        return Seen(_taken(self.values, rows, cols), invalid)
+
+
+def _taken(pixels: Array, rows: Array, cols: Array) -> Array:
+    """[band, y, x] at rows and columns; one axis at a time is several times faster than both at once."""
+    if not np.array_equal(rows, np.arange(pixels.shape[1])):
+        pixels = pixels.take(rows, axis=1)
+    if not np.array_equal(cols, np.arange(pixels.shape[2])):
+        pixels = pixels.take(cols, axis=2)
+    return pixels
 
 
 class Source:

@@ -87,7 +87,7 @@ def trace(
         for part in _grouped(components.patches(strips, areas)):
             if min_area_m2 > 0:
                 part = part.take(np.flatnonzero(part.area >= min_area_m2))
-            columns = _columns(part, count, scale, located=located)
+            columns = _columns(part, count, scale)
             table.write(columns, part.outlines)
             if features is not None:
                 _write_features(features, columns, _in_lonlat(part.outlines, info), first=count == 0)
@@ -131,13 +131,14 @@ def _grouped(parts: Iterable[Patches]) -> Iterator[Patches]:
         yield Patches.concatenate(waiting)
 
 
-def _columns(part: Patches, first_id: int, scale: float, *, located: bool) -> dict[str, list[Any]]:
+def _columns(part: Patches, first_id: int, scale: float) -> dict[str, Array]:
+    """The attributes of patches; areas are NaN where unknown."""
     return {
-        "id": list(range(first_id + 1, first_id + len(part) + 1)),
-        "area_m2": part.area.tolist() if located else [None] * len(part),
-        "mean_probability": (part.level_sum / part.pixels * scale).tolist(),
-        "max_probability": (part.level_max * scale).tolist(),
-        "pixels": part.pixels.tolist(),
+        "id": np.arange(first_id + 1, first_id + len(part) + 1, dtype=np.int64),
+        "area_m2": part.area.astype(np.float64),
+        "mean_probability": part.level_sum / part.pixels * scale,
+        "max_probability": part.level_max * scale,
+        "pixels": part.pixels.astype(np.int64),
     }
 
 
@@ -174,17 +175,38 @@ class _Parquet:
             with table._writer:
                 yield table
 
-    def write(self, columns: dict[str, list[Any]], outlines: Array) -> None:
+    def write(self, columns: dict[str, Array], outlines: Array) -> None:
         import pyarrow as pa
 
         geometry = shapely.to_wkb(shapely.transform(outlines, self._place))
-        batch: pa.Table = pa.table({**columns, "geometry": geometry}, schema=self._schema)
-        self._writer.write_table(batch)
+        arrays = [_arrow(values) for values in columns.values()]
+        self._writer.write_batch(pa.record_batch([*arrays, _arrow_binary(geometry)], schema=self._schema))
 
     def _place(self, pixels: Array) -> Array:
         t = self._transform
         x, y = pixels[:, 0], pixels[:, 1]
         return np.column_stack([t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f])
+
+
+# Arrow arrays are made of bare buffers: pa.array() imports pandas first, a second that no one needs.
+
+
+def _arrow(values: Array) -> pa.Array:
+    import pyarrow as pa
+
+    kind = pa.from_numpy_dtype(values.dtype)
+    if np.isnan(values).all():
+        return pa.nulls(len(values), kind)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _arrow_binary(values: Array) -> pa.Array:
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    return pa.Array.from_buffers(
+        pa.binary(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
+    )
 
 
 def _geo_metadata(info: raster.Info) -> dict[str, Any]:
@@ -206,9 +228,10 @@ def _open_geojson(path: Path) -> Iterator[IO[str]]:
         stream.write("\n]}\n")
 
 
-def _write_features(stream: IO[str], columns: dict[str, list[Any]], shapes: Array, *, first: bool) -> None:
+def _write_features(stream: IO[str], columns: dict[str, Array], shapes: Array, *, first: bool) -> None:
     names = list(columns)
-    rows = zip(zip(*columns.values(), strict=True), shapely.to_geojson(shapes), strict=True)
+    values_of = zip(*(values.tolist() for values in columns.values()), strict=True)
+    rows = zip(values_of, shapely.to_geojson(shapes), strict=True)
     for number, (values, geometry) in enumerate(rows):
         comma = "" if first and number == 0 else ","
         properties = json.dumps(dict(zip(names, values, strict=True)), allow_nan=False)
