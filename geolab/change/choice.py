@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ from geolab.errors import BadInput
 
 if TYPE_CHECKING:
     from geolab.change.model import Model
+
+REGISTERED = re.compile(r"[^/@\\]+(@[^/@]+|/\d+)?")  # name, name@alias, name/version
 
 
 def scorer_of(request: Request, before: raster.Info, after: raster.Info) -> tuple[Scorer, float]:
@@ -53,9 +56,9 @@ def _load(model: Model | str) -> Model:
     from geolab.change import model as models
 
     path = store.local_path(model)
-    if path is None or path.is_dir():
+    if path is None or path.is_dir() or not REGISTERED.fullmatch(model):
         return models.load(model)
-    from geolab import track  # not a folder: a name in the registry
+    from geolab import track  # mlflow takes seconds to import
 
     return models.load(track.model_folder(model, settings.load()))
 
