@@ -1,0 +1,24 @@
+"""The whole path in small: the same stages as `make demo`, on a smaller town and with less training."""
+
+import pytest
+
+from geolab import catalog
+from geolab.cli import demo
+from geolab.settings import Settings
+
+
+@pytest.mark.slow
+def test_the_demo_goes_from_files_to_a_change_map_and_is_found_again(
+    workspace: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(demo, "TOWN_PX", 768)
+    monkeypatch.setattr(demo, "TRAIN_MINUTES", 0.25)
+    assert demo.show(workspace, as_json=False) == 0
+    told = capsys.readouterr().out
+    assert "On a part of the town that neither has seen" in told
+    assert "CVA, best threshold" in told
+    assert "m² changed" in told
+    results = catalog.open_catalog(workspace).search(catalog.Search(collections=("results",))).items
+    assert {item["properties"]["geolab:role"] for item in results} == {"product"}
+    assert demo.show(workspace, as_json=False) == 0
+    assert capsys.readouterr().out.count("found, done before") == 4
