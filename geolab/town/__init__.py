@@ -16,7 +16,7 @@ from rasterio.transform import from_origin
 from geolab.errors import BadInput
 from geolab.town import drone, files, layout, ortho
 from geolab.town.files import Written
-from geolab.town.model import CRS, EAST_M, NORTH_M, Conditions, Pair, World
+from geolab.town.model import CRS, Conditions, Pair, World
 
 __all__ = ["Conditions", "Pair", "World", "Written", "pair", "render", "warm", "world", "write"]
 
@@ -48,6 +48,7 @@ def pair(seed: int = 0, size_px: Size = 1024, *, gsd_m: float = 0.5) -> Pair:
 
 def render(town: World, *, gsd_m: float = 0.5) -> Pair:
     """The pair of a world, for example of one that was edited with dataclasses.replace."""
+    east, north = town.corner
     shape = round(town.height_m / gsd_m), round(town.width_m / gsd_m)
     heights, built = zip(*(ortho.truth(town, date, shape, gsd_m=gsd_m) for date in range(2)), strict=True)
     before, after = (ortho.render(town, date, shape, gsd_m=gsd_m) for date in range(2))
@@ -58,7 +59,7 @@ def render(town: World, *, gsd_m: float = 0.5) -> Pair:
         dsm_before=heights[0],
         dsm_after=heights[1],
         dtm=ortho.ground(town, shape, gsd_m=gsd_m),
-        transform=from_origin(EAST_M, NORTH_M + town.height_m, gsd_m, gsd_m),
+        transform=from_origin(east, north + town.height_m, gsd_m, gsd_m),
         crs=RasterioCRS.from_string(CRS),
         dates=(town.conditions[0].date, town.conditions[1].date),
     )

@@ -82,7 +82,7 @@ class Photo:
 def plan(world: World, photos: int) -> Flight:
     """A flight over the liveliest corner: two rings looking inward and a block looking straight down."""
     x, y = _corner(world)
-    frame = frame_at((x, y, float(height_at(world.terrain, np.array([x]), np.array([y]))[0])))
+    frame = frame_at(world, (x, y, float(height_at(world.terrain, np.array([x]), np.array([y]))[0])))
     start = world.conditions[AFTER].date
     nadir = round(photos * NADIR_SHARE) if photos > 2 else 0
     poses = [*_rings(photos - nadir), *_block(nadir)]

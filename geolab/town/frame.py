@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from pyproj import Transformer
 
-from geolab.town.model import CRS, EAST_M, NORTH_M, Floats
+from geolab.town.model import CRS, Floats, World
 
 
 @cache
@@ -21,10 +21,13 @@ def _to_earth() -> Transformer:
     return Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
 
 
-def lonlat(points: Floats) -> Floats:
-    """Longitude, latitude (degrees), height (metres above the ellipsoid) of world points [N, 3]."""
+def lonlat(points: Floats, corner: tuple[float, float]) -> Floats:
+    """Longitude, latitude (degrees), height (metres above the ellipsoid) of world points [N, 3].
+
+    corner: World.corner.
+    """
     points = np.atleast_2d(points)
-    lon, lat = _to_lonlat().transform(points[:, 0] + EAST_M, points[:, 1] + NORTH_M)
+    lon, lat = _to_lonlat().transform(points[:, 0] + corner[0], points[:, 1] + corner[1])
     return np.stack([lon, lat, points[:, 2]], axis=1)
 
 
@@ -32,20 +35,21 @@ def lonlat(points: Floats) -> Floats:
 class Frame:
     """East, north, up in metres at an origin.
 
-    lon, lat, height: the origin. world: the origin in the world. to_world [3, 3]: world = origin +
-    to_world @ enu; grid north and scale differ from true ones a little, and over 200 m this is
-    exact to about 3 mm (the Earth's curvature).
+    lon, lat, height: the origin. corner: the world's. world: the origin in the world.
+    to_world [3, 3]: world = origin + to_world @ enu; grid north and scale differ a little from true
+    ones, and over 200 m this is exact to about 3 mm (the Earth's curvature).
     """
 
     lon: float
     lat: float
     height: float
+    corner: tuple[float, float]
     world: tuple[float, float, float]
     to_world: Floats
 
     def enu(self, points: Floats) -> Floats:
         """World points [N, 3] in the frame, by way of geocentric coordinates."""
-        earth = np.stack(_to_earth().transform(*lonlat(points).T), axis=1)
+        earth = np.stack(_to_earth().transform(*lonlat(points, self.corner).T), axis=1)
         origin = np.array(_to_earth().transform(self.lon, self.lat, self.height))
         return (earth - origin) @ _axes(self.lon, self.lat).T
 
@@ -66,12 +70,12 @@ def _axes(lon: float, lat: float) -> Floats:
     ])  # fmt: skip
 
 
-def frame_at(world: tuple[float, float, float]) -> Frame:
-    """The frame whose origin is a world point."""
-    lon, lat, height = (float(v) for v in lonlat(np.array([world]))[0])
-    frame = Frame(lon, lat, height, world, np.eye(3))
+def frame_at(world: World, point: tuple[float, float, float]) -> Frame:
+    """The frame whose origin is a point of a world."""
+    lon, lat, height = (float(v) for v in lonlat(np.array([point]), world.corner)[0])
+    frame = Frame(lon, lat, height, world.corner, point, np.eye(3))
     reach = 50.0
-    steps = np.concatenate([np.eye(3), -np.eye(3)]) * reach + np.array(world)
+    steps = np.concatenate([np.eye(3), -np.eye(3)]) * reach + np.array(point)
     enu = frame.enu(steps)
     from_world = (enu[:3] - enu[3:]).T / (2 * reach)
-    return Frame(lon, lat, height, world, np.linalg.inv(from_world))
+    return replace(frame, to_world=np.linalg.inv(from_world))

@@ -252,8 +252,8 @@ def shade(x, y, z, rows, side, lit, open_sky, table, sun, season, out):
             r, g, b, n = _tree(t, x[i], y[i], z[i], season)
             if kind == _TREE:
                 nx, ny = (x[i] - t[_X]) / t[_A] * 1.1, (y[i] - t[_Y]) / t[_A] * 1.1
-            nx += 0.8 * _noise(x[i] / 0.9, y[i] / 0.9, 65)
-            ny += 0.8 * _noise(x[i] / 0.9, y[i] / 0.9, 66)
+            nx += 0.8 * _noise((x[i] + 0.5 * z[i]) / 0.9, (y[i] + 0.6 * z[i]) / 0.9, 65)
+            ny += 0.8 * _noise((x[i] + 0.5 * z[i]) / 0.9, (y[i] + 0.6 * z[i]) / 0.9, 66)
             nz = 0.35 if side[i] else 0.8
             sunny = 0.25 + 0.75 * sunny if side[i] == 0 else 0.15 + 0.6 * sunny
         elif kind == _CAR:

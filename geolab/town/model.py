@@ -20,9 +20,10 @@ Floats = NDArray[np.floating]
 
 MARGIN_M = 130.0
 CRS = "EPSG:32632"  # WGS 84 / UTM zone 32N
-# The south-west corner of every town: open land in Upper Bavaria, so the towns are fictitious. This far
-# from the central meridian a grid metre is a true metre at the towns' height (scale 1.00009).
+# The south-west corner of the first town, in Bavaria; what is really there is something else. Towns of other
+# seeds lie further north, so that they do not overlap on a map.
 EAST_M, NORTH_M = 686_500.0, 5_352_000.0
+APART_M, PLACES = 5_000.0, 40
 VERTICAL_DATUM = "metres above the WGS 84 ellipsoid (EPSG:4979)"
 
 
@@ -105,6 +106,11 @@ class World:
     hedges: Floats
     cars: tuple[Floats, Floats]
     conditions: tuple[Conditions, Conditions]
+
+    @property
+    def corner(self) -> tuple[float, float]:
+        """Easting and northing of the world's (0, 0) in CRS."""
+        return EAST_M, NORTH_M + APART_M * (self.seed % PLACES)
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ def project(record: dict, enu: np.ndarray) -> np.ndarray:
 
 
 def test_frame_agrees_with_geodesy_and_its_inverse(world: town.World) -> None:
-    local = frame.frame_at((60.0, 40.0, 565.0))
+    local = frame.frame_at(world, (60.0, 40.0, 565.0))
     points = np.array([[60.0, 40, 565], [160, 40, 575], [60, -60, 560], [-40, 140, 600]])
     enu = local.enu(points)
     np.testing.assert_allclose(enu[0], 0, atol=1e-6)
     np.testing.assert_allclose(points, enu @ local.to_world.T + local.world, atol=0.004)
-    np.testing.assert_allclose(local.lonlat(enu), frame.lonlat(points), atol=1e-8, rtol=0)
+    np.testing.assert_allclose(local.lonlat(enu), frame.lonlat(points, world.corner), atol=1e-8, rtol=0)
 
 
 def test_ground_points_and_roofs_project_to_where_the_photo_has_that_depth(
