@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -136,12 +138,31 @@ def writer(sheet: Sheet) -> Callable[[Iterator[tuple[Tile, Levels]]], None]:
 
 @contextmanager
 def workplace(out: str) -> Iterator[Path]:
-    """A hidden folder for unfinished products, beside their place where that is local."""
+    """A hidden folder for unfinished products, beside their place where that is local.
+
+    It is locked while in use, so that what a killed run left behind is known and removed.
+    """
     local = store.local_path(out)
     if local is not None:
         local.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".detect-", dir=local) as folder:
+        _remove_abandoned(local)
+    with (
+        tempfile.TemporaryDirectory(prefix=".detect-", dir=local) as folder,
+        Path(folder, "lock.new").open("wb") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Path(lock.name).rename(Path(folder, "lock"))  # seen by others only once it is locked
         yield Path(folder)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for lock in folder.glob(".detect-*/lock"):
+        try:
+            with lock.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # in use, or just finished
 
 
 def publish(work: Path, out: str) -> dict[str, str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import geopandas
@@ -16,7 +19,7 @@ from rasterio.windows import Window
 from scipy import ndimage
 
 from geolab import raster
-from geolab.change import classic, detect, export, model, radiometry
+from geolab.change import classic, detect, export, model, products, radiometry
 from geolab.errors import BadInput, FileRejected, GridMismatch, NotFound
 
 UTM = Affine(2, 0, 500_000, 0, -3, 5_200_000)
@@ -440,6 +443,31 @@ def test_no_file_shows_its_name_before_all_are_done(tmp_path):
     for step in detect.steps(request):
         if step.detection is None:
             assert all(path.name.startswith(".") for path in (tmp_path / "out").iterdir())
+
+
+def test_a_killed_run_leaves_nothing_to_see_and_the_next_one_cleans_up(tmp_path):
+    before, after = files(tmp_path, pair(1500, 1100, bands=1))
+    out = tmp_path / "out"
+    code = "import sys; from geolab.change import detect; detect.scene(*sys.argv[1:], method='pca_kmeans')"
+    killed = subprocess.Popen([sys.executable, "-c", code, before, after, str(out)])
+    while not list(out.glob(".detect-*/levels")):
+        assert killed.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert len(list(out.iterdir())) == 1
+    detect.scene(before, after, out)
+    assert sorted(p.name for p in out.iterdir()) == sorted(products.FILES)
+
+
+def test_two_runs_into_one_folder_do_not_disturb_each_other(tmp_path):
+    before, after = files(tmp_path, pair(300, 400))
+    request = detect.Request(before=before, after=after, out=str(tmp_path / "out"), tile_px=64)
+    first = detect.steps(request)
+    next(first)
+    detect.scene(before, after, tmp_path / "out")
+    *_, last = first
+    assert last.detection.changed_px == (read(last.detection.mask) == 1).sum()
 
 
 # ---------------------------------------------------------------- real images
