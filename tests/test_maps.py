@@ -372,3 +372,13 @@ def test_day_and_name_never_hold_markup():
     span = item("c", role="label")
     span["properties"] |= {"datetime": None, "start_datetime": "2021-05-03T", "end_datetime": "2024-08-15T"}
     assert origin.name(span) == "2021-05-03 to 2024-08-15 c"
+
+
+def test_the_mask_that_a_run_found_is_drawn_and_its_probability_is_listed():
+    found = [item(n, role="product", **{"geolab:result": n}) for n in ("mask", "probability", "curve")]
+    layers_by_name = {layer.name: layer for layer in kinds(maps.explore(found), TileLayer)}
+    shown = {next(n for n in ("mask", "probability") if n in name): v for name, v in layers_by_name.items()}
+    assert set(shown) == {"mask", "probability"}
+    assert (shown["mask"].visible, shown["probability"].visible) == (True, False)
+    assert "colormap=change" in shown["mask"].url
+    assert "colormap=cividis" in shown["probability"].url

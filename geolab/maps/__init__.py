@@ -28,6 +28,7 @@ from geolab.maps.origin import Item, base_url, day, role, tile_url, title
 if TYPE_CHECKING:
     from ipyleaflet import GeoJSON
 
+CHANGE_RESULTS = ("mask", "probability")
 MOST_IMAGES = 40  # pixel layers on one map; more are outlines only
 
 __all__ = [
@@ -111,12 +112,21 @@ def add_items(chart: Map, items: Iterable[Item]) -> tuple[list[TileLayer], list[
 
 
 def _others(roles: dict[str, list[Item]]) -> list[TileLayer | GeoJSON]:
-    """Height models and labels, listed in the map's control and switched off at first."""
+    """Height models, labels and the change that runs found, listed in the map's control.
+
+    Only the masks of runs are switched on at first.
+    """
     heights = [pixels(item, colormap="cividis", visible=False) for item in roles.get("dsm", [])]
-    labels = [change_layer(item, asset="data") for item in roles.get("label", [])]
-    for layer in labels:
-        layer.visible = False
-    return [*heights, *labels]
+    found = [i for i in roles.get("product", []) if _result(i) in CHANGE_RESULTS][-MOST_IMAGES:]
+    changes = [(change_layer(item, asset="data"), item) for item in [*roles.get("label", []), *found]]
+    for layer, item in changes:
+        layer.visible = _result(item) == "mask"
+    return [*heights, *(layer for layer, _ in changes)]
+
+
+def _result(item: Item) -> str:
+    """The name under which a run reported this product; empty for anything else."""
+    return str(item["properties"].get("geolab:result") or "")
 
 
 def swipe(before: Item, after: Item, *, change: Any = None, height: str = "560px") -> Map:

@@ -82,8 +82,8 @@ def _native_zoom(item: Item, box: Bounds | None) -> int:
 def change_layer(source: Item, *, asset: str = "mask") -> TileLayer | GeoJSON:
     """Change in its one colour: a mask at 60 %, polygons with their outline at 100 %, or a probability.
 
-    source: an item whose `asset` is 'mask', 'data' of a label, or 'probability' (in cividis); or a
-    GeoJSON FeatureCollection of polygons.
+    source: an item whose `asset` is 'mask', 'data' of a label or of a product, or 'probability' (in
+    cividis, like the product of that name); or a GeoJSON FeatureCollection of polygons.
     """
     if source.get("type") == "FeatureCollection":
         style = {"color": CHANGE, "weight": 1.5, "opacity": 1.0, "fillOpacity": CHANGE_OPACITY}
@@ -92,7 +92,7 @@ def change_layer(source: Item, *, asset: str = "mask") -> TileLayer | GeoJSON:
         raise BadInput(
             f"change layer of {title(source)}", found=f"no asset '{asset}'", expected=_known(source)
         )
-    if asset == "probability":
+    if "probability" in (asset, source["properties"].get("geolab:result")):
         return pixels(source, asset, colormap="cividis", limits=PROBABILITY, opacity=0.8)
     return pixels(source, asset, colormap="change", opacity=CHANGE_OPACITY)
 
