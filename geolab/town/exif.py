@@ -69,12 +69,12 @@ def _exif(tags: Tags, size: tuple[int, int]) -> Image.Exif:
     })  # fmt: skip
     gps = ExifTags.GPS
     exif.get_ifd(ifd.GPSInfo).update({
-        gps.GPSVersionID: b"\x02\x03\x00\x00",
+        gps.GPSVersionID: b"\x02\x04\x00\x00",
         gps.GPSLatitudeRef: "N" if tags.lat >= 0 else "S",
         gps.GPSLatitude: _sexagesimal(tags.lat),
         gps.GPSLongitudeRef: "E" if tags.lon >= 0 else "W",
         gps.GPSLongitude: _sexagesimal(tags.lon),
-        gps.GPSAltitudeRef: b"\x00" if tags.height >= 0 else b"\x01",
+        gps.GPSAltitudeRef: b"\x02" if tags.height >= 0 else b"\x03",  # EXIF 3.0: from the ellipsoid
         gps.GPSAltitude: _ratio(abs(tags.height), 100_000),
         gps.GPSMapDatum: "WGS-84",
     })  # fmt: skip

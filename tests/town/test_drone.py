@@ -159,6 +159,7 @@ def test_exif_and_xmp_say_where_the_camera_was(written: town.Written, cameras: d
         assert degrees(gps[ExifTags.GPS.GPSLatitude]) == pytest.approx(record["lat"], abs=1e-10)
         assert degrees(gps[ExifTags.GPS.GPSLongitude]) == pytest.approx(record["lon"], abs=1e-10)
         assert float(gps[ExifTags.GPS.GPSAltitude]) == pytest.approx(record["height_m"], abs=1e-5)
+        assert gps[ExifTags.GPS.GPSAltitudeRef] == b"\x02"  # above the ellipsoid
         assert details[ExifTags.Base.DateTimeOriginal].startswith("2024:")
         focal_px = (
             float(details[ExifTags.Base.FocalLength])
