@@ -45,7 +45,7 @@ __all__ = ["METHODS", "Detection", "Request", "Step", "scene", "steps"]
 log = logging.getLogger(__name__)
 
 LARGEST_SHIFT_PX = 0.5  # above this, misregistration makes change of its own: a warning
-READ_AHEAD = 2  # tiles waiting for the scorer
+READ_AHEAD = 6  # tiles waiting for the scorer
 CACHE_BYTES = 96_000_000  # of GDAL's cache, for blocks of the input; the rest is for the output
 
 

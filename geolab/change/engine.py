@@ -78,13 +78,16 @@ def _put(into: queue.Queue[Any], item: object, stop: threading.Event) -> bool:
 
 
 def ordered(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """function(item) of every item in order, `workers` of them computed at a time."""
+    """function(item) of every item in order, `workers` of them computed at a time.
+
+    As many again are ready to be started, so that no worker waits for the taker of results.
+    """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="geolab-compute") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > workers:
+                if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -67,7 +67,7 @@ def test_items_are_taken_as_results_are():
     taken: list[int] = []
     results = engine.ordered(lambda i: i, (taken.append(i) or i for i in range(100)), 2)
     assert next(results) == 0
-    assert len(taken) == 3
+    assert len(taken) == 5
     results.close()
 
 
