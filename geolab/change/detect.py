@@ -264,6 +264,7 @@ def _stream(
             yield Step(done, len(tiling))
         if not tally.valid.any():
             raise no_overlap()
+        engine.release_memory()
         for sink in (probabilities, masks):  # they compress while patches are traced
             sink.end(abandon=False)
         strips = spool.strips(vector.STRIP_PIXELS, table)
