@@ -32,7 +32,7 @@ lab: setup ## open JupyterLab with the tiles and Voila beside it
 	@jupyter lab --config=jupyter_config/jupyter_server_config.py
 
 bench: setup ## print what was measured, with ratios to the bounds
-	@for file in bench/*.py; do echo "== $$file"; python "$$file" || exit 1; done
+	@for file in bench/*.py; do echo "== $$file"; python "$$file"; done
 
 lock: setup ## resolve requirements.lock again from pyproject.toml
 	@.ci/lock

@@ -65,7 +65,8 @@ def _read(folder: Path, name: str) -> np.ndarray:
 
 
 def _default_folder() -> Path:
-    return Path(os.environ.get("GEOLAB_TEST_DATA") or ".") / "cd_landsat_nanjing"
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    return Path(os.environ.get("GEOLAB_TEST_DATA") or beside) / "cd_landsat_nanjing"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A network trained on one half of Nanjing and judged on the other, beside CVA and IR-MAD there.
 
-python bench/nanjing_model.py DATA [--minutes 2] [--half east]
+python bench/nanjing_model.py [DATA] [--minutes 2] [--half east]
 
-DATA: the folder with t1_*.tif, t2_*.tif and label.tif (0 unlabelled, 1 unchanged, 2 changed).
+DATA: the folder with t1_*.tif, t2_*.tif and label.tif (0 unlabelled, 1 unchanged, 2 changed);
+without it, cd_landsat_nanjing below GEOLAB_TEST_DATA.
 The half to learn from is cut into five strips, the middle one for validation. Unlabelled pixels
 count nowhere.
 """
@@ -10,6 +11,7 @@ count nowhere.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +29,15 @@ STRIPS = 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("data", type=Path)
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    default = Path(os.environ.get("GEOLAB_TEST_DATA") or beside) / "cd_landsat_nanjing"
+    parser.add_argument("data", nargs="?", type=Path, default=default)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--half", choices=("east", "west"), default="east", help="the half to be judged on")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if not arguments.data.is_dir():
+        parser.error(f"no folder {arguments.data}: give the folder of the Nanjing pair")
     before, after, label = scene(arguments.data)
     middle = label.shape[1] // 2
     west, east = np.s_[:, :middle], np.s_[:, middle:]

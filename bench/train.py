@@ -1,8 +1,8 @@
 """Speed of training and of inference: pairs of windows per second, megapixels per second.
 
-python bench/train.py PAIRS [--seconds 20]
+python bench/train.py [PAIRS] [--seconds 20] [--device cuda]
 
-PAIRS: a folder A/ B/ label/ or a collection. Prints, for both sizes: parameters, what the network
+PAIRS: a folder A/ B/ label/; without it, a sample town is made. Prints, for both sizes: parameters, what the network
 sees, training pairs/s, the time to prepare a batch beside that to learn from it, and inference with
 onnxruntime beside torch.
 """
@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
+from geolab import town
 from geolab.change import export, pairs
+from geolab.change.export import Device
 from geolab.change.train import TrainConfig, _Training, train
 
 import torch  # isort: skip - after geolab.change, which sets how its threads wait
@@ -27,18 +31,29 @@ TILE_PX, BATCH = 640, 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("pairs")
+    parser.add_argument("pairs", nargs="?")
     parser.add_argument("--seconds", type=float, default=20.0, help="of training, for each size")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="to train on")
     arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}")
-    found = pairs.open_pairs(arguments.pairs)
-    for size in ("small", "large"):
-        measure(size, found, arguments.seconds, cores)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = pairs.open_pairs(arguments.pairs or sample(Path(scratch)))
+        for size in ("small", "large"):
+            measure(size, found, arguments.seconds, cores, arguments.device)
 
 
-def measure(size: str, found: pairs.PairSet, seconds: float, cores: int) -> None:
-    config = TrainConfig(size=size, epochs=10_000, device="cpu")
+def sample(folder: Path) -> Path:
+    """A sample town of 1024 px as A/ B/ label/."""
+    made = town.write(folder / "town", photos=0)
+    for name, path in (("A", made.before), ("B", made.after), ("label", made.change)):
+        (folder / name).mkdir()
+        path.rename(folder / name / "town.tif")
+    return folder
+
+
+def measure(size: str, found: pairs.PairSet, seconds: float, cores: int, device: Device) -> None:
+    config = TrainConfig(size=size, epochs=10_000, device=device)
     training = _Training(found, config)
     network = training.start.network
     print(f"{size}: {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters,", end=" ")
