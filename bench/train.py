@@ -2,9 +2,9 @@
 
 python bench/train.py [PAIRS] [--seconds 20] [--device cuda]
 
-PAIRS: a folder A/ B/ label/; without it, a sample town is made. Prints, for both sizes: parameters, what the network
-sees, training pairs/s, the time to prepare a batch beside that to learn from it, and inference with
-onnxruntime beside torch.
+PAIRS: a folder A/ B/ label/; without it, a sample town is made. Prints, for both sizes: parameters,
+what the network sees, training pairs/s, the time to prepare a batch beside that to learn from it, and
+inference with onnxruntime beside torch.
 """
 
 from __future__ import annotations
