@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -104,7 +105,8 @@ def scene(
 
     before, after: URIs of rasters with the same bands on the same grid; the products lie on exactly
     the grid of `before`. out: a folder (or a URI to put the files below); each product appears whole.
-    method: cva, irmad, pca_kmeans, or model, with `model` a Model, its folder, or name@alias.
+    method: cva, irmad, pca_kmeans, or model, with `model` a Model, its folder, or its
+    name@alias or name/version in the registry.
     threshold: of the probability, 0..1; the default is 0.5 for a classic method (Otsu's threshold
     on a sample of the scene scores 0.5) and the model's own, chosen on validation, for a model.
     tile_px: side of a tile, 64..8192. align: warp `after` onto the grid of `before` if they differ.
@@ -127,7 +129,7 @@ def scene(
         workers=workers,
         device=device,
     )
-    *_, last = _work(request)
+    (last,) = deque(_work(request), maxlen=1)
     assert last.detection is not None
     return last.detection
 

@@ -18,7 +18,7 @@ from rasterio import Affine
 from rasterio.windows import Window
 from scipy import ndimage
 
-from geolab import raster
+from geolab import raster, store
 from geolab.change import classic, detect, export, model, products, radiometry
 from geolab.errors import BadInput, FileRejected, GridMismatch, NotFound
 
@@ -458,6 +458,15 @@ def test_a_killed_run_leaves_nothing_to_see_and_the_next_one_cleans_up(tmp_path)
     assert len(list(out.iterdir())) == 1
     detect.scene(before, after, out)
     assert sorted(p.name for p in out.iterdir()) == sorted(products.FILES)
+
+
+def test_products_can_go_to_a_remote_place(tmp_path):
+    before, after = files(tmp_path, pair(60, 90))
+    found = detect.scene(before, after, "memory://bucket/run/")
+    here = detect.scene(before, after, tmp_path / "out")
+    assert found.mask == "memory://bucket/run/mask.tif"
+    for uri, path in ((found.mask, here.mask), (found.geojson, here.geojson)):
+        assert store.sha256(uri) == store.sha256(path)
 
 
 def test_two_runs_into_one_folder_do_not_disturb_each_other(tmp_path):
