@@ -162,7 +162,11 @@ def announce(settings: Settings, folder: Path) -> None:
 
 
 def _attach(settings: Settings, folder: Path) -> None:
-    """Attach notebook and log to the MLflow runs that the notebook named with `run.track`."""
+    """Attach notebook and log to the MLflow runs that the notebook named with `run.track`.
+
+    What a killed notebook could not end itself is ended here.
+    """
+    succeeded = folders.read_report(folder) is not None
     for event in events.read(folder):
         if event["event"] == "tracked":
             from geolab import track  # mlflow loads with it
@@ -171,6 +175,8 @@ def _attach(settings: Settings, folder: Path) -> None:
             for name in (folders.NOTEBOOK, folders.LOG):
                 if (folder / name).is_file():
                     tracked.file(folder / name, "run")
+            if not succeeded and tracked.running:
+                tracked.end("KILLED")
 
 
 def _register(settings: Settings, folder: Path) -> None:

@@ -37,8 +37,9 @@ def _settle(settings: Settings, ledger: Ledger, run: Record) -> None:
     processes.kill_owner(run.owner)  # one that lives but is silent hangs: it must not write any more
     processes.kill_leftovers(folders.private(settings, run.id) / folders.DESCRIBED)
     settled = ledger.update(run.id, partial(_settled, settings))
-    if settled is not None and settled.state == "succeeded":
-        outputs.announce(settings, Path(settled.folder))
+    if settled is not None:
+        done = settled.state == "succeeded"
+        outputs.announce(settings, Path(settled.folder) if done else folders.private(settings, run.id))
 
 
 def _settled(settings: Settings, run: Record) -> Record | None:

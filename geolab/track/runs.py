@@ -77,6 +77,11 @@ class Tracked:
         for key, value in values.items():
             self._client.set_tag(self.run_id, key, str(value)[:LONGEST_VALUE])
 
+    @property
+    def running(self) -> bool:
+        """Whether nobody has ended the run yet."""
+        return self._client.get_run(self.run_id).info.status == "RUNNING"
+
     def end(self, status: Status = "FINISHED") -> None:
         """Write what waits and close the run; ending it again corrects the status."""
         self.flush()

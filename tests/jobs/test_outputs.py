@@ -219,3 +219,18 @@ def test_the_executed_notebook_is_attached_to_its_experiment(workspace, make_not
 def test_a_missing_raster_is_refused_by_name(tmp_path):
     with pytest.raises(FileRejected, match="result 'mask'"):
         list(outputs._rasters({"mask": (tmp_path / "x.tif").as_uri()}, tmp_path))
+
+
+@pytest.mark.slow
+def test_an_experiment_that_a_killed_notebook_left_running_is_ended(workspace, tmp_path):
+    from geolab import track
+    from geolab.jobs import events
+
+    left = track.start(workspace, "change", "killed")
+    ended = track.start(workspace, "change", "ended")
+    ended.end("FAILED")
+    for one in (left, ended):
+        events.append(tmp_path, "tracked", run_id=one.run_id)
+    outputs.announce(workspace, tmp_path)
+    status = [track.client.client(workspace).get_run(one.run_id).info.status for one in (left, ended)]
+    assert status == ["KILLED", "FAILED"]
