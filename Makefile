@@ -29,7 +29,7 @@ format: setup ## format code and strip notebooks
 	@nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb && ruff check --fix --quiet . ; ruff format .
 
 lab: setup ## open JupyterLab with the tiles and Voila beside it
-	@jupyter lab --config=jupyter_config/jupyter_server_config.py
+	@jupyter lab --config=jupyter_config/jupyter_server_config.py $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: setup ## print what was measured, with ratios to the bounds
 	@for file in bench/*.py; do echo "== $$file"; python "$$file"; done

@@ -96,3 +96,11 @@ def test_cuda_gives_what_the_cpu_gives() -> None:
     before, after = tiles(3, 4, 128, 96)
     probability = export.predictor(trained, device="cuda")(before, after)
     np.testing.assert_allclose(probability, export.predictor(trained, device="cpu")(before, after), atol=2e-3)
+
+
+def test_a_predictor_leaves_the_arithmetic_of_its_process_alone() -> None:
+    export.predictor(made(), device="cpu", workers=2)(*tiles(2, 4, 128, 96))
+    smallest = float(
+        np.nextafter(0, 1)
+    )  # onnxruntime can be told to flush such numbers, and then does so here too
+    assert smallest * 1.0 == smallest

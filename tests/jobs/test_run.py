@@ -334,7 +334,9 @@ def test_a_removed_workspace_ends_the_run_by_itself(workspace, sleeping):
 
 
 def test_ctrl_c_cancels_what_the_call_started(workspace, sleeping):
-    code = "import sys; from geolab import jobs; jobs.run(sys.argv[1], {'seconds': '60'})"
+    # a process that a shell started in the background ignores SIGINT, and so would its children
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from geolab import jobs; jobs.run(sys.argv[1], {'seconds': '60'})"
     process = subprocess.Popen([sys.executable, "-c", code, str(sleeping)], stderr=subprocess.PIPE)
     while not (found := jobs.runs("running", settings=workspace)):
         time.sleep(0.1)
