@@ -2,7 +2,7 @@
 
     python bench/detect.py                          # 4,096 and 16,384 px, the small model
     python bench/detect.py --size 2048 4096 --method cva
-    python bench/detect.py --size 4096 --size-of-model large --layout strips
+    python bench/detect.py --size 4096 --model large --layout deflate
 
 For every size, each in a process of its own (so that peak memory is its own):
 
@@ -39,7 +39,7 @@ from scipy.ndimage import zoom
 BANDS = 4
 BLOCK_PX = 1024
 LAYOUTS = {
-    "tiles": {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1},
+    "deflate": {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1},
     "plain": {"tiled": True, "blockxsize": 512, "blockysize": 512},
     "strips": {},
 }
@@ -63,7 +63,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs="+", default=[4096, 16384], help="sides of the scenes, px")
     parser.add_argument("--method", default="model", choices=["model", "cva", "irmad", "pca_kmeans"])
     parser.add_argument("--model", default="small", choices=["small", "large"], help="size of the model")
-    parser.add_argument("--layout", default="tiles", choices=LAYOUTS, help="of the input files")
+    parser.add_argument(
+        "--layout",
+        default="plain",
+        choices=LAYOUTS,
+        help="of the input files: tiles as they are, deflated tiles, strips",
+    )
     parser.add_argument("--tile", type=int, default=512, help="tile_px")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(

@@ -19,7 +19,8 @@ from scipy import ndimage, sparse
 
 Array = NDArray[Any]
 
-LARGEST_VERTICES = 250_000  # an outline longer than this is cut at the next seam: memory stays bounded
+LARGEST_VERTICES = 100_000  # an outline longer than this is cut at the next seam: memory stays bounded
+LARGEST_COUNTED_PX = 4096  # sizes above are not told apart when patches are counted
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,27 @@ class _Open:
         self.vertices += other.vertices
 
 
-def patches(strips: Iterable[Strip], row_areas: Array) -> Iterator[Patches]:
+def smallest_px(strips: Iterable[Strip], most: int, *, share: float = 1.0) -> int:
+    """The least size in pixels at which a scene has at most about `most` patches; 1 if it has no more.
+
+    strips: this share of the scene, spread over it; enough for an estimate.
+    """
+    of_size = np.zeros(LARGEST_COUNTED_PX + 1)
+    for strip in strips:
+        labels, _ = cast(tuple[Array, int], ndimage.label(strip.changed))
+        sizes = np.bincount(labels.ravel())[1:]
+        of_size += np.bincount(np.minimum(sizes, LARGEST_COUNTED_PX), minlength=len(of_size))
+    at_least = np.cumsum(of_size[::-1])[::-1] / share
+    few = np.flatnonzero(at_least <= most)
+    return max(1, int(few[0])) if len(few) else LARGEST_COUNTED_PX
+
+
+def patches(strips: Iterable[Strip], row_areas: Array, *, smallest_px: int = 1) -> Iterator[Patches]:
     """All patches of a scene, in parts.
 
     strips: the rows from the top, without gaps, all of one width. row_areas: [y], of one pixel.
-    An outline of more than 250,000 vertices is cut where strips meet; the parts are patches of
-    their own, so that sums over all patches stay true.
+    An outline of more than 100,000 vertices is cut where strips meet; the parts are patches of
+    their own, so that sums over all patches stay true. smallest_px: smaller patches are left out.
     """
     opened: list[_Open] = []
     above = np.zeros(0, np.intp)
@@ -96,18 +112,18 @@ def patches(strips: Iterable[Strip], row_areas: Array) -> Iterator[Patches]:
         if not opened and not strip.changed.any():
             above = np.zeros(strip.changed.shape[1], np.intp)
             continue
-        labels, found = _outlined(strip, row_areas)
+        labels, found = _outlined(strip, row_areas, smallest_px)
         inner, opened, above, closed = _join(labels, found, opened, above)
-        yield found.take(inner)
-        if closed:
-            yield _dissolved(closed)
-    closed = [one for one in opened if one.pieces]
-    if closed:
-        yield _dissolved(closed)
+        yield found.take(inner[found.pixels[inner] >= smallest_px])
+        yield from _dissolved(closed, smallest_px)
+    yield from _dissolved(opened, smallest_px)
 
 
-def _outlined(strip: Strip, row_areas: Array) -> tuple[Array, Patches]:
-    """Labels 1..N [y, x] of a strip (0: no change) and its patches, as if nothing lay outside."""
+def _outlined(strip: Strip, row_areas: Array, smallest_px: int) -> tuple[Array, Patches]:
+    """Labels 1..N [y, x] of a strip (0: no change) and its patches, as if nothing lay outside.
+
+    Patches that are too small and touch no seam come with their box for an outline.
+    """
     labels, count = cast(tuple[Array, int], ndimage.label(strip.changed))
     places = np.flatnonzero(strip.changed)
     which = labels.ravel()[places] - 1
@@ -120,8 +136,11 @@ def _outlined(strip: Strip, row_areas: Array) -> tuple[Array, Patches]:
     np.maximum.at(peak, which, level)
     top, bottom = np.zeros(count, np.intp), np.zeros(count, np.intp)
     top[which[::-1]], bottom[which] = rows[::-1], rows + 1  # places run downwards: the last write wins
+    wanted = (pixels >= smallest_px) | (top == 0) | (bottom == labels.shape[0])
+    odd = wanted & ((right - left) * (bottom - top) != pixels)
+    boxes = shapely.box(left, top + strip.top, right, bottom + strip.top)
     return labels, Patches(
-        outlines=_outlines(labels, strip.top, pixels, (left, top, right, bottom)),
+        outlines=_outlines(labels, odd, boxes, strip.top),
         pixels=pixels,
         level_sum=np.bincount(which, level, count),
         level_max=peak,
@@ -129,44 +148,41 @@ def _outlined(strip: Strip, row_areas: Array) -> tuple[Array, Patches]:
     )
 
 
-def _outlines(labels: Array, offset: int, pixels: Array, box: tuple[Array, Array, Array, Array]) -> Array:
-    """The polygon of each label. Most patches of a noisy mask are rectangles, which cost nothing."""
-    left, top, right, bottom = box
-    outlines = shapely.box(left, top + offset, right, bottom + offset)
-    odd = (right - left) * (bottom - top) != pixels
+def _outlines(labels: Array, odd: Array, boxes: Array, offset: int) -> Array:
+    """The polygon of each label: its box, but for odd ones. Most of a noisy mask is rectangles."""
     if odd.any():
-        kept = np.concatenate([[0], np.where(odd, np.arange(1, len(pixels) + 1), 0)]).astype(np.int32)[labels]
+        kept = np.concatenate([[0], np.where(odd, np.arange(1, len(odd) + 1), 0)]).astype(np.int32)[labels]
         move = Affine.translation(0, offset)
         for shape, label in features.shapes(kept, mask=kept > 0, connectivity=4, transform=move):
-            outlines[int(label) - 1] = shapely.Polygon(shape["coordinates"][0], shape["coordinates"][1:])
-    return outlines
+            boxes[int(label) - 1] = shapely.Polygon(shape["coordinates"][0], shape["coordinates"][1:])
+    return boxes
 
 
 def _join(
     labels: Array, found: Patches, opened: list[_Open], above: Array
 ) -> tuple[Array, list[_Open], Array, list[_Open]]:
-    """Places of patches that touch no seam, patches now open, which of them lies on each pixel of
-    the last row (from 1; 0: none), and patches that were open and are complete."""
-    group = _groups(labels[0], len(found), above, len(opened))
+    """Places of patches that are complete, patches now open, which of them lies on each pixel of the
+    last row (from 1; 0: none), and patches that were open and are complete.
+
+    A patch that is too long is complete: what touches it beyond the seam is another one.
+    """
+    huge = np.concatenate([[False], shapely.get_num_coordinates(found.outlines) > LARGEST_VERTICES])
+    first_row, last_row = (np.where(huge[row], 0, row) for row in (labels[0], labels[-1]))
+    group = _groups(first_row, len(found), above, len(opened))
     of_open, of_label = group[: len(opened)], group[len(opened) :]
-    last = labels[-1][labels[-1] > 0] - 1
-    at_seam = np.isin(of_label, np.union1d(of_open, of_label[last]))
+    at_end = last_row > 0
+    of_last = of_label[last_row[at_end] - 1]
+    at_seam = np.isin(of_label, np.union1d(of_open, of_last))
     merged: dict[int, _Open] = {}
     for one, g in zip(opened, of_open, strict=True):
         merged.setdefault(int(g), _Open()).merge(one)
     for i in np.flatnonzero(at_seam).tolist():
         merged.setdefault(int(of_label[i]), _Open()).add(found, i)
-    stay = np.unique(of_label[last])
-    closed = [one for g, one in merged.items() if g not in set(stay.tolist()) and one.pieces]
-    still: list[_Open] = []
-    for g in stay.tolist():
-        if merged[g].vertices > LARGEST_VERTICES:
-            closed.append(merged[g])
-            merged[g] = _Open()
-        still.append(merged[g])
+    stay = np.array([g for g in np.unique(of_last) if merged[g].vertices <= LARGEST_VERTICES], np.intp)
+    still = [merged.pop(g) for g in stay.tolist()]
     next_above = np.zeros(labels.shape[1], np.intp)
-    next_above[labels[-1] > 0] = np.searchsorted(stay, of_label[last]) + 1
-    return np.flatnonzero(~at_seam), still, next_above, closed
+    next_above[at_end] = np.where(np.isin(of_last, stay), np.searchsorted(stay, of_last) + 1, 0)
+    return np.flatnonzero(~at_seam), still, next_above, list(merged.values())
 
 
 def _groups(first_row: Array, count: int, above: Array, opened: int) -> Array:
@@ -181,13 +197,28 @@ def _groups(first_row: Array, count: int, above: Array, opened: int) -> Array:
     return sparse.csgraph.connected_components(links, directed=False)[1]
 
 
-def _dissolved(closed: list[_Open]) -> Patches:
-    outlines = np.array([shapely.union_all(one.pieces) for one in closed], dtype=object)
-    return Patches(
-        # rings then begin at a true corner, and the points that seams left on straight edges go
-        outlines=shapely.simplify(shapely.normalize(outlines), 0, preserve_topology=False),
-        pixels=np.array([one.pixels for one in closed]),
-        level_sum=np.array([one.level_sum for one in closed]),
-        level_max=np.array([one.level_max for one in closed]),
-        area=np.array([one.area for one in closed]),
-    )
+def _dissolved(closed: list[_Open], smallest_px: int) -> Iterator[Patches]:
+    """The complete patches, of one outline each; nothing if there are none."""
+    kept = [one for one in closed if one.pixels >= smallest_px]
+    if kept:
+        yield Patches(
+            outlines=np.array([_union(one.pieces) for one in kept], dtype=object),
+            pixels=np.array([one.pixels for one in kept]),
+            level_sum=np.array([one.level_sum for one in kept]),
+            level_max=np.array([one.level_max for one in kept]),
+            area=np.array([one.area for one in kept]),
+        )
+
+
+def _union(pieces: list[shapely.Polygon]) -> shapely.Polygon:
+    """The union of pieces that share edges, without the points that seams leave on straight edges."""
+    if len(pieces) == 1:
+        return pieces[0]
+    joined = shapely.normalize(shapely.union_all(pieces))  # rings now begin at a true corner
+    _, points, (rings, parts) = shapely.to_ragged_array([joined])
+    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
+    straight = ((before == points) & (points == after)).any(axis=1)
+    straight[rings[:-1]] = straight[rings[1:] - 1] = False
+    left = np.concatenate([[0], np.cumsum(~straight)])
+    kind = shapely.GeometryType.POLYGON
+    return shapely.from_ragged_array(kind, points[~straight], (left[rings], parts))[0]

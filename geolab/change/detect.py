@@ -19,6 +19,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,7 @@ class Detection:
     changed_m2, valid_m2: area on the ground that changed and that is valid at both dates, m2;
     None, like geojson, for images without a CRS, whose size on the ground is unknown.
     changed_share: of the valid area (of the valid pixels without a CRS), 0..1.
+    smallest_polygon_px: 1; more where the mask is salt and pepper, see `most` of vector.polygons.
     shift: how far `after` lies from `before`; it is reported, never repaired.
     """
 
@@ -75,6 +77,7 @@ class Detection:
     changed_px: int
     valid_px: int
     polygon_count: int
+    smallest_polygon_px: int
     shift: Shift
 
 
@@ -185,6 +188,7 @@ def _detection(
         changed_px=int(tally.changed.sum()),
         valid_px=int(tally.valid.sum()),
         polygon_count=found.count,
+        smallest_polygon_px=found.smallest_px,
         shift=shift,
     )
 
@@ -266,10 +270,11 @@ def _stream(
             yield Step(done, len(tiling))
         if not tally.valid.any():
             raise no_overlap()
+        scorer.close()
         engine.release_memory()
         for sink in (probabilities, masks):  # they compress while patches are traced
             sink.end(abandon=False)
-        strips = spool.strips(vector.STRIP_PIXELS, table)
+        strips = partial(spool.strips, vector.STRIP_PIXELS, table)
         return vector.trace(strips, pair[0], work, scale=1 / products.TOP_LEVEL)
 
 

@@ -80,17 +80,21 @@ class Spool:
         self._rows.setdefault(tile.rows, []).append((tile.cols, self._end))
         self._end += self._file.write(np.ascontiguousarray(levels).data)
 
-    def strips(self, most_pixels: int, changed: Levels) -> Iterator[Strip]:
-        """The scene from the top, in strips of at most so many pixels (or one row).
+    def strips(self, most_pixels: int, changed: Levels, every: int = 1) -> Iterator[Strip]:
+        """The scene from the top, in strips of at most so many pixels (or one row), each n-th of them.
 
         changed: [256], 1 for the levels that count as change.
         """
         table = changed == 1
         step = max(1, most_pixels // self._width)
-        for rows in sorted(self._rows, key=lambda span: span.start):
-            for top in range(rows.start, rows.stop, step):
-                levels = self._read(rows, Span(top, min(top + step, rows.stop)))
-                yield Strip(top, table[levels], levels)
+        tops = [
+            (rows, top)
+            for rows in sorted(self._rows, key=lambda span: span.start)
+            for top in range(rows.start, rows.stop, step)
+        ]
+        for rows, top in tops[::every]:
+            levels = self._read(rows, Span(top, min(top + step, rows.stop)))
+            yield Strip(top, table[levels], levels)
 
     def _read(self, tile_rows: Span, rows: Span) -> Levels:
         levels = np.empty((rows.size, self._width), np.uint8)

@@ -37,6 +37,10 @@ class Scorer(Protocol):
         """The score [y, x]; NaN or anything where a date is invalid."""
         ...
 
+    def close(self) -> None:
+        """Let go of what scoring needs; nothing can be scored any more."""
+        ...
+
 
 class ClassicScorer:
     """A classic statistic, fitted to the scene."""
@@ -57,6 +61,9 @@ class ClassicScorer:
             late = self._normalisation.apply(late)
         return self._fitted.score(self._fitted.statistic(before.floats(), late))
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
 
 class ModelScorer:
     """A trained network; each tile is a run of its own, so no batch can change its result."""
@@ -72,18 +79,25 @@ class ModelScorer:
         multiple_px: int,
         normalisation: Normalisation | None = None,
     ):
-        self._predictor, self._normalisation = predictor, normalisation
+        self._predictor: Predictor | None = predictor
+        self._normalisation = normalisation
         self._mean = np.asarray(preprocessing.mean, np.float32)[:, None, None]
         self._scale = np.asarray([1 / s for s in preprocessing.std], np.float32)[:, None, None]
         self.halo_px, self.multiple_px = halo_px, multiple_px
         self._scratch = threading.local()
 
     def __call__(self, before: Seen, after: Seen) -> NDArray[np.float32]:
+        assert self._predictor is not None  # not closed
         if self._normalisation is not None:
             after = Seen(self._normalisation.apply(after.floats()), after.invalid)
         early = self.scaled(before, self._buffer("before", before.values.shape))
         late = self.scaled(after, self._buffer("after", after.values.shape))
         return self._predictor(early[None], late[None])[0]
+
+    def close(self) -> None:
+        """Free the predictor: its working memory is the largest of all, and writing needs some too."""
+        self._predictor = None
+        self._scratch = threading.local()
 
     def _buffer(self, date: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """An array of this thread, used again for the next tile: fresh pages cost as much as the scaling."""

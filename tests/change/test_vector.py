@@ -126,6 +126,7 @@ def test_long_outlines_are_cut_at_seams_and_no_area_is_lost(tmp_path, monkeypatc
     made = vector.polygons(uris[0], uris[1], tmp_path)
     table = geopandas.read_parquet(made.parquet)
     assert made.count > whole_count
+    assert set(table.geom_type) == {"Polygon"}
     assert table.is_valid.all()
     assert table.pixels.sum() == (mask == 1).sum()
     assert table.area.sum() == pytest.approx((mask == 1).sum() * 0.25)
@@ -215,6 +216,20 @@ def test_small_polygons_are_left_out_on_request_only(tmp_path):
     kept = geopandas.read_parquet(made.parquet)
     assert 0 < len(kept) < len(everything)
     assert kept.area_m2.sum() == everything.area_m2[everything.area_m2 >= 10].sum() == made.area_m2
+
+
+def test_of_a_mask_of_salt_and_pepper_the_largest_patches_are_drawn(tmp_path, monkeypatch, caplog):
+    mask = (np.random.default_rng(3).random((120, 83)) < 0.4).astype("uint8")
+    uris = products(tmp_path, mask)
+    monkeypatch.setattr(vector, "STRIP_PIXELS", 83 * 30)
+    everything = geopandas.read_parquet(vector.polygons(uris[0], uris[1], tmp_path).parquet)
+    made = vector.polygons(uris[0], uris[1], tmp_path, most=100)
+    drawn = geopandas.read_parquet(made.parquet)
+    assert made.smallest_px > 1
+    assert 50 < made.count <= 100
+    expected = everything[everything.pixels >= made.smallest_px]
+    assert canonical(drawn.geometry) == canonical(expected.geometry)
+    assert f"at least {made.smallest_px} px" in caplog.text
 
 
 def test_mask_and_probability_must_share_their_grid(tmp_path):
