@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import shapely
@@ -20,9 +20,6 @@ from geolab.change import components, engine
 from geolab.change import polygonfiles as files
 from geolab.change.components import Patches, Strip
 from geolab.errors import BadInput
-
-if TYPE_CHECKING:
-    pass
 
 Array = NDArray[Any]
 
