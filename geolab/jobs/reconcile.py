@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -80,8 +81,9 @@ def _tidy_leftovers(settings: Settings, ledger: Ledger) -> None:
 
 def _remove_unknown(settings: Settings, folder: Path) -> None:
     """Remove a private folder whose run is in no ledger, once nobody can be about to enter it."""
-    if time.time() - folder.stat().st_mtime > 2 * settings.lease_s + 60:
-        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(FileNotFoundError):  # its process found the same work in progress, and gave the folder up
+        if time.time() - folder.stat().st_mtime > 2 * settings.lease_s + 60:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def retire(settings: Settings, ledger: Ledger, run: Record) -> None:

@@ -18,7 +18,7 @@ from geolab import jobs
 from geolab.errors import BadInput, NotFound
 from geolab.jobs import folders
 from geolab.jobs.ledger import open_ledger
-from geolab.jobs.reconcile import rebuild
+from geolab.jobs.reconcile import _remove_unknown, rebuild
 
 pytestmark = pytest.mark.slow  # nearly every test here runs a kernel or several
 
@@ -119,6 +119,10 @@ def test_two_runs_of_the_same_key_at_once_execute_once(workspace, sleeping):
     assert {line[1] for line in lines} == {"succeeded"}
     assert sorted(line[2] for line in lines) == ["False", "True", "True"]
     assert len(jobs.runs(settings=workspace)) == 1
+
+
+def test_a_folder_given_up_while_another_process_tidies_is_no_error(workspace, tmp_path):
+    _remove_unknown(workspace, tmp_path / "given-up")
 
 
 def test_a_failure_shows_the_cell_and_its_own_traceback(workspace, make_notebook):
