@@ -7,9 +7,11 @@ from geolab.figures.charts import curves, histogram, pr_curve, scores
 from geolab.figures.cover import coverage
 from geolab.figures.files import pair_of
 from geolab.figures.pictures import contact_sheet, pair, scale_bar
+from geolab.figures.scenes import cameras, renders, surface
 from geolab.figures.style import png, show, style
 
 __all__ = [
+    "cameras",
     "contact_sheet",
     "coverage",
     "curves",
@@ -18,8 +20,10 @@ __all__ = [
     "pair_of",
     "png",
     "pr_curve",
+    "renders",
     "scale_bar",
     "scores",
     "show",
     "style",
+    "surface",
 ]

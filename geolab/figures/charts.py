@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 History = Sequence[Mapping[str, float]]
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
-_NAMES = {"iou": "IoU", "f1": "F1", "pr": "PR"}
+_NAMES = {"iou": "IoU", "f1": "F1", "pr": "PR", "psnr": "PSNR, dB"}
 
 
 def curves(
@@ -45,9 +45,9 @@ def curves(
 ) -> Figure:
     """Loss on the left, the metric on the right, with the baseline and the chosen epoch marked.
 
-    history: one mapping an epoch, with `x` and any of train_loss, val_loss, train_<metric>,
-    val_<metric>; values that are absent or NaN leave a gap. baseline: the metric of the method
-    without training. chosen: the value of `x` whose weights were kept.
+    history: one mapping an epoch (or whatever `x` names), with `x` and any of train_loss, val_loss,
+    train_<metric>, val_<metric>; values that are absent or NaN leave a gap. baseline: the metric of the
+    method without training. chosen: the value of `x` whose weights were kept.
     """
     if not history:
         raise BadInput("training curves", found="no epoch", expected="at least one")
@@ -89,7 +89,7 @@ def _finish(
     first, last = history[0][x], history[-1][x]
     if last > first:
         panel.set_xlim(first - 0.02 * (last - first), last)
-    if kind != "loss":
+    if kind != "loss" and max(y for _, y, _ in ends.values()) <= 1:  # a share; PSNR in dB is none
         panel.set_ylim(0, max(0.05, min(1.0, panel.get_ylim()[1] * 1.08)))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     light_grid(panel)
