@@ -2,7 +2,8 @@
 
 One line per parameter, `name: type = literal  # help {kind}`. The kind in braces at the end says
 more than the type: `{a|b|c}` choices, `{0..1}` a range (either end may be missing), `{item}`,
-`{collection}`, `{model}`, `{source}`, or one of these with words that it may be instead, as in
+`{collection}`, `{model}`, `{source}`, `{scene}` (a collection, or photos with or without cameras),
+`{splats}` (a model's file or item, or "latest"), or one of these with words that it may be instead, as in
 `{source|sample}`. An optional value is `name: "Optional[float]" = None`.
 """
 

@@ -160,11 +160,42 @@ def _find_source(text: str, _settings: Settings) -> _Found:
     return _Found(value, lambda name: Input(name, value, "source", _files_hash(value)))
 
 
+def _find_scene(text: str, settings: Settings) -> _Found:
+    """A collection of photos, or files that hold a scene: a folder, transforms.json, a URI."""
+    try:
+        return _find_collection(text, settings)
+    except NotFound as missing:
+        if _existing(text) is None and "://" not in text:
+            kind = "collection, folder or file of a scene"
+            raise NotFound(kind, text, known=missing.known, remedy="see geolab search") from None
+        return _with_neighbours(text, settings)
+
+
+def _with_neighbours(text: str, settings: Settings) -> _Found:
+    """Files; a single one stands for its folder too, since what it names lies there."""
+    path = _existing(text)
+    if path is None or path.is_dir():
+        return _find_source(text, settings)
+    return _Found(str(path), lambda name: Input(name, str(path), "source", _files_hash(str(path.parent))))
+
+
+def _find_splats(text: str, settings: Settings) -> _Found:
+    """A model's file, its item, or the latest that was trained here."""
+    from geolab.splats import find  # the catalogue loads with it
+
+    if text == find.LATEST:
+        text = str(find.latest(settings))
+    tileset = text.lower().endswith(".json")
+    return _with_neighbours(text, settings) if tileset else _find_item(text, settings)
+
+
 _FINDERS: dict[str, Callable[[str, Settings], _Found]] = {
     "item": _find_item,
     "collection": _find_collection,
     "model": _find_model,
     "source": _find_source,
+    "scene": _find_scene,
+    "splats": _find_splats,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from geolab.errors import BadInput, one_line
 
 BASES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
-REFERENCES = ("item", "collection", "model", "source")
+REFERENCES = ("item", "collection", "model", "source", "scene", "splats")
 
 _INT = re.compile(r"[-+]?\d{1,18}")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geolab.splats import (
+        find,
         frame,
         gaussians,
         georef,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "find",
     "frame",
     "gaussians",
     "georef",
