@@ -1,0 +1,87 @@
+"""From ellipses to tiles: visible Gaussians in order of depth, what each tile must draw, in that order.
+
+A Gaussian of opacity o and inverse covariance [[a, b], [b, c]] shows at a pixel with
+
+    alpha = o exp(-(a dx^2 + 2 b dx dy + c dy^2) / 2) = 2^(lo - qa u^2 - qc dy^2),  u = dx + qr dy,
+    qa = a log2(e) / 2,  qr = b / a,  qc = (c - b^2 / a) log2(e) / 2,  lo = log2(o),
+
+where alpha >= 1/255: the record of a Gaussian holds these numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+TILE = 16  # pixels along a side
+RECORD = 16  # numbers a Gaussian: 64 bytes of float32
+MX, MY, QA, QR, QC, LO, RY, DEPTH, COLOR = 0, 1, 2, 3, 4, 5, 6, 7, 8
+CHANNELS = 4  # at most, in a record
+HALF_LOG2E = 0.5 / math.log(2.0)
+LOG2_255 = math.log2(255.0)
+
+
+@njit(**OPTIONS)
+def pack(order, means2d, conics, opacities, depths, colors, width, height, records, boxes):
+    """Records and boxes of tiles (x0, x1, y0, y1; ends excluded) of Gaussians in `order`.
+
+    Boxes are empty where nothing shows or a number is not finite. Returns the number of tiles in all boxes.
+    """
+    total = 0
+    for k in range(order.shape[0]):
+        g = order[k]
+        boxes[k, 0] = boxes[k, 1] = boxes[k, 2] = boxes[k, 3] = 0
+        a, b, c, o = float(conics[g, 0]), float(conics[g, 1]), float(conics[g, 2]), float(opacities[g])
+        mx, my = float(means2d[g, 0]) - 0.5, float(means2d[g, 1]) - 0.5
+        det = a * c - b * b
+        sane = a > 0.0 and c > 0.0 and det > 0.0 and o * 255.0 > 1.0
+        check = a + c + det + o + mx + my + float(depths[g])
+        for d in range(colors.shape[1]):
+            check += float(colors[g, d])
+            records[k, COLOR + d] = colors[g, d]
+        if not (sane and math.isfinite(check)):
+            continue
+        reach = 2.0 * math.log(255.0 * o)  # of the quadratic form
+        rx, ry = math.sqrt(reach * c / det), math.sqrt(reach * a / det)
+        x0, x1 = max(0.0, math.ceil(mx - rx)), min(width - 1.0, math.floor(mx + rx))
+        y0, y1 = max(0.0, math.ceil(my - ry)), min(height - 1.0, math.floor(my + ry))
+        if not (x0 <= x1 and y0 <= y1):
+            continue
+        records[k, MX], records[k, MY] = mx, my
+        records[k, QA], records[k, QR] = a * HALF_LOG2E, b / a
+        records[k, QC], records[k, LO] = det / a * HALF_LOG2E, math.log2(o)
+        records[k, RY], records[k, DEPTH] = ry, depths[g]
+        boxes[k, 0], boxes[k, 1] = int(x0) // TILE, int(x1) // TILE + 1
+        boxes[k, 2], boxes[k, 3] = int(y0) // TILE, int(y1) // TILE + 1
+        total += (boxes[k, 1] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 2])
+    return total
+
+
+@njit(**OPTIONS)
+def fill(boxes, tiles_x, tiles_y, starts, first_slots, entries, slots):
+    """Lists of tiles: entries starts[t]..starts[t + 1] of tile t are Gaussians in order of depth.
+
+    slots: where each entry's gradients go: those of Gaussian k lie together from first_slots[k] on.
+    """
+    starts[:] = 0
+    slot = 0
+    for k in range(boxes.shape[0]):
+        first_slots[k] = slot
+        for y in range(boxes[k, 2], boxes[k, 3]):
+            for x in range(boxes[k, 0], boxes[k, 1]):
+                starts[y * tiles_x + x + 1] += 1
+                slot += 1
+    first_slots[boxes.shape[0]] = slot
+    for t in range(tiles_x * tiles_y):
+        starts[t + 1] += starts[t]
+    cursor = starts[:-1].copy()
+    slot = 0
+    for k in range(boxes.shape[0]):
+        for y in range(boxes[k, 2], boxes[k, 3]):
+            for x in range(boxes[k, 0], boxes[k, 1]):
+                t = y * tiles_x + x
+                entries[cursor[t]], slots[cursor[t]] = k, slot
+                cursor[t] += 1
+                slot += 1
