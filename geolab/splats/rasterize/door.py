@@ -43,7 +43,7 @@ def rasterize(
     Arguments and image are those of gsplat 1.5.3's `rasterization`: means [N, 3]; quats [N, 4] w, x, y, z;
     scales [N, 3]; opacities [N] 0..1; colors [N, D] or [C, N, D], or with sh_degree coefficients [N, K, 3];
     viewmats [C, 4, 4] world to camera, OpenCV axes; Ks [C, 3, 3], for "ortho" in pixels per metre;
-    backgrounds [C, D]. Depths (blended, for "ED" divided by alpha) are along the camera's z: the last channel.
+    backgrounds [C, D]. Depths (last channel; blended, for "ED" divided by alpha) are along the camera's z.
     projection: cameras of another kind, in place of viewmats, Ks and camera_model (which still are checked).
     meta: means2d [C, N, 2] (keeps its gradient after `retain_grad()`; with absgrad also `.absgrad` after
     backward), radii [C, N, 2], depths [C, N], width, height, n_cameras, backend and its reason; if asked
