@@ -1,0 +1,132 @@
+"""Points for photos whose cameras are known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from geolab.errors import BadInput, FileRejected, one_line
+from geolab.splats.sfm.cameras import as_colmap
+from geolab.splats.sfm.copies import write_copy
+from geolab.splats.sfm.database import Features, Pair, Work, find_features, match, open_work, opened, register
+from geolab.splats.sfm.points import believed, triangulated
+from geolab.splats.views import Floats, Scene, View
+
+LEAST_POINTS = 50
+ALL_PAIRS_UP_TO = 30  # views; beyond, each is matched with its nearest
+NEAREST = 20
+WIDEST_DEG = 70.0  # between the axes of two cameras; SIFT finds nothing in common beyond
+
+
+def triangulate(
+    scene: Scene,
+    *,
+    work: Path,
+    image_px: int = 960,
+    threads: int = 2,
+    seed: int = 0,
+    features: Features | None = None,
+) -> Scene:
+    """The scene with points, coloured, that its photos and its known cameras give.
+
+    work: a folder for working copies, features and matches, taken up again if it is of the same task.
+    image_px: longest side of the working copies; 0: as the photos are. Photos that can't be decoded are
+    named in the warnings. Raises BadInput if there are fewer than two photos or hardly a point is found.
+    """
+    if len(scene.views) < 2:
+        raise BadInput("scene", found=f"{len(scene.views)} view", expected="at least 2 that overlap")
+    how = features or Features(threads=threads, seed=seed)
+    place = open_work(work, _identity(scene, image_px, how))
+    views, cameras, warnings = _copies(scene.views, place, image_px)
+    if len(views) < 2:
+        raise BadInput("photos", found=f"{len(views)} readable", expected="at least 2", remedy=warnings[0])
+    images = [(n, place.copy_name(n), cameras[n]) for n in views]
+    register(place, list(cameras.values()), images)
+    for _ in find_features(place, list(views), how):
+        pass
+    for _ in match(place, near_pairs(views), how):
+        pass
+    with opened(place) as database:
+        posed = _posed(database, views)
+    found = triangulated(posed, place.database, place.copies, place.model, threads=threads, seed=seed)
+    points = believed(found)
+    if len(points) < LEAST_POINTS:
+        raise BadInput(
+            "photos", found=f"{len(points)} points in common", expected=f"at least {LEAST_POINTS}",
+            remedy="are these the cameras of these photos, and do the photos overlap?",
+        )  # fmt: skip
+    return dataclasses.replace(scene, points=points, warnings=(*scene.warnings, *warnings))
+
+
+def _identity(scene: Scene, image_px: int, how: Features) -> dict[str, object]:
+    """What the features and matches depend on."""
+    views = [
+        (v.name, str(v.image), _stamp(v.image), v.camera.K.tolist(), v.camera.world_to_camera.tolist(),
+         v.camera.width, v.camera.height, v.camera.model, list(v.camera.distortion))
+        for v in scene.views
+    ]  # fmt: skip
+    return {"task": "triangulate", "views": views, "image_px": image_px, "how": dataclasses.asdict(how)}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _copies(
+    views: Sequence[View], work: Work, image_px: int
+) -> tuple[dict[int, View], dict[int, pycolmap.Camera], list[str]]:
+    """Views and COLMAP's cameras by number from 1, and a line for each photo that is left out."""
+    good: dict[int, View] = {}
+    cameras: dict[int, pycolmap.Camera] = {}
+    warnings = []
+    for number, view in enumerate(views, start=1):
+        try:
+            size = write_copy(view.image, work.copies / work.copy_name(number), image_px=image_px)
+        except (FileRejected, OSError) as error:
+            warnings.append(f"{one_line(view.name, 80)}: {one_line(error)}")
+            continue
+        good[number], cameras[number] = view, as_colmap(view.camera, number, *size)
+    return good, cameras, warnings
+
+
+def near_pairs(views: dict[int, View]) -> list[Pair]:
+    """The pairs of views that may see the same: axes less than WIDEST_DEG apart, and near each other.
+
+    Up to ALL_PAIRS_UP_TO views distance does not matter; beyond, each has its NEAREST.
+    """
+    ids = sorted(views)
+    centres = np.stack([views[n].camera.position for n in ids])
+    axes = np.stack([views[n].camera.world_to_camera[2, :3] for n in ids])
+    facing = axes @ axes.T > np.cos(np.radians(WIDEST_DEG))
+    np.fill_diagonal(facing, False)
+    chosen = facing if len(ids) <= ALL_PAIRS_UP_TO else facing & _nearest(centres, facing)
+    return [(ids[i], ids[j]) for i, j in zip(*np.nonzero(np.triu(chosen | chosen.T)), strict=True)]
+
+
+def _nearest(centres: Floats, allowed: np.ndarray) -> np.ndarray:
+    """[V, V] whether the second is one of the NEAREST allowed ones of the first."""
+    distance = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    distance[~allowed] = np.inf
+    rank = distance.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    return rank < NEAREST
+
+
+def _posed(database: pycolmap.Database, views: dict[int, View]) -> pycolmap.Reconstruction:
+    """A reconstruction with the database's cameras, the known poses, and no points."""
+    posed = pycolmap.Reconstruction()
+    for camera in database.read_all_cameras():
+        posed.add_camera_with_trivial_rig(camera)
+    for image in database.read_all_images():
+        if image.image_id in views:
+            pose = views[image.image_id].camera.world_to_camera[:3]
+            bare = pycolmap.Image(name=image.name, camera_id=image.camera_id, image_id=image.image_id)
+            posed.add_image_with_trivial_frame(bare, pycolmap.Rigid3d(pose))
+    return posed
