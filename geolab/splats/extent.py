@@ -1,0 +1,83 @@
+"""How much of a model is worth mapping: what the training cameras saw, without the sky and the floaters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from torch import Tensor
+
+from geolab.errors import BadInput
+from geolab.splats.frame import Frame
+from geolab.splats.gaussians import Gaussians
+from geolab.splats.grid import Bounds, project
+from geolab.splats.views import Camera
+
+Floats = NDArray[np.float64]
+
+VIEWS = 3  # cameras that must have a place in view
+OPAQUE = 0.1  # opacity from which a Gaussian counts as surface
+FAR = 3.0  # times a camera's median depth, beyond which it sees background
+TAIL = 0.01  # share of the surface that is left out at each side
+HEIGHT_TAIL = 0.001  # the same, of heights
+
+
+def in_view(means: Floats, cameras: Sequence[Camera]) -> NDArray[np.int64]:
+    """How many cameras have each point [N, 3] in their picture, nearer than FAR times their median depth.
+
+    Nothing hides anything here: a point behind a wall is in view; see observe for what was truly seen.
+    """
+    count = np.zeros(len(means), np.int64)
+    for camera in cameras:
+        x, y, z = camera.world_to_camera[:3, :3] @ means.T + camera.world_to_camera[:3, 3:]
+        safe = np.where(z > 1e-6, z, np.nan)
+        u, v = camera.K[:2, :2] @ np.stack([x / safe, y / safe]) + camera.K[:2, 2:]
+        inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)  # False where NaN
+        if inside.any():
+            count += inside & (z < FAR * np.median(z[inside]))
+    return count
+
+
+def surface(gaussians: Gaussians, cameras: Sequence[Camera] = ()) -> Tensor:
+    """Which Gaussians [N] (bool) are surface in view of VIEWS cameras (all cameras if there are fewer).
+
+    Without cameras: all that are opaque. Raises BadInput if that is none.
+    """
+    kept = (gaussians.opacities > OPAQUE).detach()
+    if cameras:
+        means = gaussians.means.detach().cpu().double().numpy()
+        kept &= torch.from_numpy(in_view(means, cameras) >= min(VIEWS, len(cameras))).to(kept.device)
+    if not kept.any():
+        raise BadInput(
+            "model", found=f"no opaque Gaussian in view of {min(VIEWS, len(cameras))} cameras",
+            expected="cameras that belong to the model",
+        )  # fmt: skip
+    return kept
+
+
+def bulk(gaussians: Gaussians, frame: Frame, crs: CRS, cameras: Sequence[Camera] = ()) -> Bounds:
+    """The box (left, bottom, right, top) in a CRS around the surface but for TAIL at each side."""
+    kept = surface(gaussians, cameras)
+    means = gaussians.means[kept].detach().cpu().double().numpy()
+    low, high = np.quantile(project(frame.lonlat(means), crs), [TAIL, 1 - TAIL], axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def height_range(gaussians: Gaussians, frame: Frame, cameras: Sequence[Camera] = ()) -> tuple[float, float]:
+    """The heights (lowest, highest), metres in the frame's datum, between which there is no floater.
+
+    Those of the surface but for HEIGHT_TAIL at each end, and a tenth of their range (at least a metre)
+    more; below the lowest camera if the cameras are above the scene.
+    """
+    kept = surface(gaussians, cameras)
+    height = frame.lonlat(gaussians.means[kept].detach().cpu().double().numpy())[:, 2]
+    low, middle, high = np.quantile(height, [HEIGHT_TAIL, 0.5, 1 - HEIGHT_TAIL])
+    room = max(1.0, 0.1 * (high - low))
+    top = high + room
+    if cameras:
+        lowest = frame.lonlat(np.stack([c.position for c in cameras]))[:, 2].min()
+        top = min(top, lowest) if lowest > middle else top
+    return float(low - room), float(top)
