@@ -1,10 +1,13 @@
 """Files of splats: read and write PLY, SPZ, GLB and 3D Tiles, with their place on Earth.
 
-The parameters come back as they were written, within the format's precision:
+Reading back what was written changes nothing beyond the format's precision:
 
-| format | means | rotation | scale | opacity | colour | place |
+| file | position | rotation | scale | opacity | colour | place on Earth |
 | --- | --- | --- | --- | --- | --- | --- |
-| .ply | float32 | as it is | float32 | float32 | float32 | NAME.ply.geo.json |
+| .ply | exact | exact | exact | exact | exact | NAME.ply.geo.json |
+| .spz | 0.12 mm up to 2 km | 0.2 degrees | 3 % | 0.002 | 0.013; rest 0.004 | NAME.spz.geo.json |
+| .glb | exact | 1e-7, unit length | 1e-6 | 1e-7 | exact | asset.extras |
+| tileset.json | as .glb | as .glb | as .glb | as .glb | as .glb | the root's transform |
 """
 
 from __future__ import annotations
@@ -20,9 +23,12 @@ from geolab import store
 from geolab.errors import BadInput, FileRejected, NotFound
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
-from geolab.splats.io import ply, sidecar
+from geolab.splats.io import glb, ply, sidecar, spz, tiles3d
+from geolab.splats.transform import transform as rotate
 
-__all__ = ["Splats", "read", "sidecar_path", "write"]
+__all__ = ["FORMATS", "Splats", "info", "read", "rotate", "sidecar_path", "write"]
+
+FORMATS = (".ply", ".spz", ".glb", ".json")
 
 sidecar_path = sidecar.path_of
 
@@ -32,7 +38,7 @@ class Splats:
     """What a file holds.
 
     frame: None if it does not say where on Earth it lies. meta: free facts that were written with it.
-    format: ply, ... ; warnings: one line each, on what was ignored.
+    format: ply, spz, glb or 3dtiles. warnings: one line each, on what was ignored.
     """
 
     gaussians: Gaussians
@@ -43,18 +49,25 @@ class Splats:
 
 
 def read(uri: str | Path) -> Splats:
-    """The model in a file, recognised by its content, float32 on the CPU.
+    """The model in a file, recognised by its content, with z up, float32 on the CPU.
 
     Raises NotFound; FileRejected if it is no model, damaged, or its sidecar is that of another file.
     """
     href = str(uri)
-    with _local(uri) as path, path.open("rb") as stream:
-        start = stream.read(16)
+    with _local(uri) as path:
+        with path.open("rb") as stream:
+            start = stream.read(16)
         if start.startswith(ply.MAGIC):
-            gaussians, warnings = ply.read(path, href)
-            told = _beside(uri, path)
-            return Splats(gaussians, told.frame, told.meta, "ply", tuple(warnings))
-    raise FileRejected(href, "not a model of splats; expected a .ply")
+            gaussians, notes = ply.read(path, href)
+            return _splats("ply", gaussians, _beside(uri, path), notes)
+        if start.startswith(spz.MAGICS):
+            gaussians, notes = spz.read(path, href)
+            return _splats("spz", gaussians, _beside(uri, path), notes)
+        if start.startswith(glb.MAGIC):
+            return _splats("glb", *glb.read(path, href))
+        if start.lstrip().startswith(b"{"):
+            return _read_tileset(uri, path)
+    raise FileRejected(href, "not a model of splats; expected PLY, SPZ, GLB or a tileset.json")
 
 
 def write(
@@ -64,18 +77,52 @@ def write(
     *,
     meta: Mapping[str, Any] | None = None,
 ) -> Path:
-    """The path of the model, written whole or not at all in the format of its suffix, .ply.
+    """The path of the model, written whole or not at all in the format of its suffix, one of FORMATS.
 
-    frame, meta: kept in a sidecar. Raises BadInput.
+    frame, meta: in a sidecar beside .ply and .spz, inside the others. Raises BadInput.
     """
     target, told = Path(path).absolute(), sidecar.Told(frame, dict(meta or {}))
-    if target.suffix.lower() != ".ply":
-        raise BadInput("file name", found=target.name, expected="one that ends in .ply")
-    sidecar.text(told)
+    suffix = target.suffix.lower()
+    if suffix not in FORMATS or target.name.endswith(sidecar.SUFFIX):
+        raise BadInput("file name", found=target.name, expected=f"one that ends in {', '.join(FORMATS)}")
+    sidecar.text(told)  # refuses what JSON can't hold before anything is written
+    if suffix == tiles3d.SUFFIX:
+        tiles3d.write(target, gaussians, told)
+        return target
     with store.atomic_path(target) as temporary:
-        ply.write(temporary, gaussians)
-        sidecar.write(target, told, digest=store.sha256(temporary))
+        if suffix == ".glb":
+            glb.write(temporary, gaussians, told)
+        else:
+            (ply if suffix == ".ply" else spz).write(temporary, gaussians)
+            sidecar.write(target, told, digest=store.sha256(temporary))
     return target
+
+
+def info(path: str | Path) -> dict[str, Any]:
+    """What a file holds, in numbers: see `geolab.splats.io.facts.describe`. Raises as `read` does."""
+    from geolab.splats.io import facts
+
+    return facts.describe(path, read(path))
+
+
+def _splats(name: str, gaussians: Gaussians, told: sidecar.Told, notes: list[str]) -> Splats:
+    return Splats(gaussians, told.frame, told.meta, name, tuple(notes))
+
+
+def _read_tileset(uri: str | Path, path: Path) -> Splats:
+    href = str(uri)
+    root, name = tiles3d.content_of(path.read_bytes(), href)
+    content = href.rsplit("/", 1)[0] + "/" + name if "/" in href else name
+    try:
+        with _local(content) as beside:
+            with beside.open("rb") as stream:
+                if not stream.read(4).startswith(glb.MAGIC):
+                    raise FileRejected(href, f"its content {name} is not a GLB")
+            gaussians, _, notes = glb.read(beside, content)
+    except NotFound as error:
+        raise FileRejected(href, f"its content {name} is not there") from error
+    gaussians, told, more = tiles3d.place(root, gaussians, href)
+    return _splats("3dtiles", gaussians, told, notes + more)
 
 
 @contextmanager
