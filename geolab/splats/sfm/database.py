@@ -15,7 +15,16 @@ from geolab.errors import BadInput
 from geolab.store import write_bytes
 
 Pair = tuple[int, int]
-_OWN = ("identity.json", "copies", "features.db", "features.db-journal", "pairs.txt", "model", "model-new")
+_OWN = (
+    "identity.json",
+    "copies",
+    "masks",
+    "features.db",
+    "features.db-journal",
+    "pairs.txt",
+    "model",
+    "model-new",
+)
 _AT_ONCE = 8  # photos in a piece of work, so that progress is seen
 _PAIRS_AT_ONCE = 64
 
@@ -45,6 +54,10 @@ class Work:
     @property
     def copies(self) -> Path:
         return self.folder / "copies"
+
+    @property
+    def masks(self) -> Path:
+        return self.folder / "masks"
 
     @property
     def database(self) -> Path:
@@ -127,13 +140,14 @@ def find_features(work: Work, ids: Sequence[int], how: Features) -> Iterator[flo
     options.sift.max_num_features = how.most
     options.sift.first_octave = how.first_octave
     options.sift.peak_threshold = how.peak
+    reader = pycolmap.ImageReaderOptions(**({"mask_path": work.masks} if work.masks.is_dir() else {}))
     done = len(ids) - len(names)
     for k in range(0, len(names), _AT_ONCE):
         yield (done + k) / len(ids)
         piece = names[k : k + _AT_ONCE]
         pycolmap.extract_features(
             work.database, work.copies, image_names=piece, extraction_options=options,
-            device=pycolmap.Device.cpu,
+            reader_options=reader, device=pycolmap.Device.cpu,
         )  # fmt: skip
     yield 1.0
 

@@ -10,8 +10,8 @@ import numpy as np
 import pycolmap
 
 from geolab.errors import BadInput, FileRejected, one_line
-from geolab.splats.sfm.cameras import as_colmap
-from geolab.splats.sfm.copies import write_copy
+from geolab.splats.sfm.cameras import straight
+from geolab.splats.sfm.copies import write_copies
 from geolab.splats.sfm.database import Features, Pair, Work, find_features, match, open_work, opened, register
 from geolab.splats.sfm.points import believed, triangulated
 from geolab.splats.views import Floats, Scene, View
@@ -34,14 +34,16 @@ def triangulate(
     """The scene with points, coloured, that its photos and its known cameras give.
 
     work: a folder for working copies, features and matches, taken up again if it is of the same task.
-    image_px: longest side of the working copies; 0: as the photos are. Photos that can't be decoded are
-    named in the warnings. Raises BadInput if there are fewer than two photos or hardly a point is found.
+    image_px: longest side of the working copies; 0: as the photos are. features: by default also those of
+    the doubled picture, which give three times the points and place them better. Photos that can't be
+    read are named in the warnings. Raises BadInput if fewer than two photos are left or hardly a point is
+    found.
     """
     if len(scene.views) < 2:
         raise BadInput("scene", found=f"{len(scene.views)} view", expected="at least 2 that overlap")
-    how = features or Features(threads=threads, seed=seed)
+    how = features or Features(first_octave=-1, threads=threads, seed=seed)
     place = open_work(work, _identity(scene, image_px, how))
-    views, cameras, warnings = _copies(scene.views, place, image_px)
+    views, cameras, warnings = _copies(scene.views, place, how, image_px)
     if len(views) < 2:
         raise BadInput("photos", found=f"{len(views)} readable", expected="at least 2", remedy=warnings[0])
     images = [(n, place.copy_name(n), cameras[n]) for n in views]
@@ -81,19 +83,19 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _copies(
-    views: Sequence[View], work: Work, image_px: int
+    views: Sequence[View], work: Work, how: Features, image_px: int
 ) -> tuple[dict[int, View], dict[int, pycolmap.Camera], list[str]]:
     """Views and COLMAP's cameras by number from 1, and a line for each photo that is left out."""
+    numbered = dict(enumerate(views, start=1))
+    targets = {n: work.copies / work.copy_name(n) for n in numbered}
     good: dict[int, View] = {}
     cameras: dict[int, pycolmap.Camera] = {}
     warnings = []
-    for number, view in enumerate(views, start=1):
-        try:
-            size = write_copy(view.image, work.copies / work.copy_name(number), image_px=image_px)
-        except (FileRejected, OSError) as error:
-            warnings.append(f"{one_line(view.name, 80)}: {one_line(error)}")
-            continue
-        good[number], cameras[number] = view, as_colmap(view.camera, number, *size)
+    for number, made in write_copies(numbered, targets, work.masks, image_px=image_px, threads=how.threads):
+        if isinstance(made, FileRejected):
+            warnings.append(f"photo {one_line(numbered[number].name, 80)} is left out: {made.reason}")
+        else:
+            good[number], cameras[number] = numbered[number], straight(made, number)
     return good, cameras, warnings
 
 
