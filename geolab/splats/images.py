@@ -225,7 +225,7 @@ def _where(
     K = np.array([[k[0], 0, k[2]], [0, k[1], k[3]], [0, 0, 1.0]])
     camera = Camera(width, height, K, np.eye(4), model, distortion)
     u, v = np.meshgrid((np.arange(width) + 0.5 - k[2]) / k[0], (np.arange(height) + 0.5 - k[3]) / k[1])
-    rays = np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=1)
+    rays = np.asarray(np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=1), np.float64)
     radius = np.hypot(u, v)
     seen = lenses.project(camera, rays).reshape(height, width, 2)
     with np.errstate(invalid="ignore"):

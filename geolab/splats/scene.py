@@ -2,38 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from geolab import store
 from geolab.errors import BadInput, NotFound
 from geolab.settings import Settings
-from geolab.splats.loaders import colmap, town
+from geolab.splats.loaders import colmap, numbers, opensfm, town, transforms
 from geolab.splats.loaders.draft import SUFFIXES, Draft, views
 from geolab.splats.views import EVERY, Scene, View
 
-_READERS: dict[str, Callable[[Path], Draft]] = {
-    "colmap": colmap.read,
-    "town": lambda path: town.read(path if path.is_file() else path / town.NAME),
-}
+_FILES = {town.NAME: "town", transforms.NAME: "transforms", opensfm.NAME: "opensfm"}
 
 
 def kind(source: str | Path) -> str | None:
     """What a local folder or file is: "colmap", "transforms", "opensfm", "town", "photos", or None.
 
-    "photos": a folder of pictures without poses.
+    "photos": a folder of pictures without poses. Where several are together COLMAP's comes first: it has
+    points, and the others are often made from it.
     """
     path = store.local_path(source)
     if path is None or not path.exists():
         return None
-    if path.name == town.NAME or (path / town.NAME).is_file():
+    if path.is_file():
+        return _kind_of_file(path)
+    if (path / town.NAME).is_file() and town.is_ours(numbers.read_json(path / town.NAME)):
         return "town"
-    if path.is_dir() and colmap.models(path):
+    if colmap.models(path):
         return "colmap"
-    if path.is_dir() and any(p.suffix in SUFFIXES for p in path.rglob("*")):
-        return "photos"
-    return None
+    if (path / transforms.NAME).is_file():
+        return "transforms"
+    if opensfm.located(path) is not None:
+        return "opensfm"
+    return "photos" if any(True for _ in pictures(path)) else None
+
+
+def _kind_of_file(path: Path) -> str | None:
+    """By its name, or by what is inside: nerfstudio's files may have any name."""
+    if path.suffix.lower() != ".json":
+        return None
+    if path.name in _FILES:
+        return _FILES[path.name]
+    told = numbers.read_json(path)
+    if town.is_ours(told):
+        return "town"
+    if transforms.is_ours(told):
+        return "transforms"
+    return "opensfm" if isinstance(told, list) else None
+
+
+def pictures(folder: Path) -> Iterator[Path]:
+    """The pictures at and below a folder, in the order of their names; none that is hidden."""
+    for entry in store.iter_files(folder):
+        path = store.local_path(entry.uri)
+        if path is not None and path.suffix.lower() in SUFFIXES:
+            yield path
+
+
+def _read(path: Path, what: str) -> Draft:
+    if what == "colmap":
+        return colmap.read(path)
+    if what == "town":
+        return town.read(path if path.is_file() else path / town.NAME)
+    if what == "transforms":
+        return transforms.read(path if path.is_file() else path / transforms.NAME)
+    return opensfm.read(path if path.is_file() else opensfm.located(path) or path)
 
 
 def open_scene(
@@ -52,9 +86,14 @@ def open_scene(
     if path is None or not path.exists():
         raise NotFound("folder", str(source))
     what = kind(path)
-    if what not in _READERS:
-        raise BadInput("scene", found=f"{path} with no poses", expected="COLMAP or cameras.json")
-    draft = _READERS[what](path)
+    if what is None or what == "photos":
+        raise BadInput(
+            "scene",
+            found=f"{path} with " + ("photos but no poses" if what else "neither photos nor poses"),
+            expected="sparse/ of COLMAP, transforms.json, reconstruction.json or the town's cameras.json",
+            remedy="run structure from motion first: geolab.splats.sfm.solve" if what else "",
+        )
+    draft = _read(path, what)
     made, warnings = views(draft, strict=strict)
     frame = draft.frame
     if frame is not None and draft.epoch_from_photos and not frame.epoch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +59,16 @@ def read(folder: Path) -> Draft:
         )
     where = _images(root, drafts[best].poses)
     poses = tuple(
-        Pose(p.name, (f"{where}/{p.name}" if where else p.name,), p.camera) for p in drafts[best].poses
+        replace(p, places=(f"{where}/{p.name}" if where else p.name,), masks=_masks(p.name))
+        for p in drafts[best].poses
     )
     warnings += _without_pose(root / where, {p.name for p in poses})
     return Draft(root, poses, drafts[best].points, warnings=tuple(warnings))
+
+
+def _masks(name: str) -> tuple[str, ...]:
+    """COLMAP adds .png to the photo's name; others put it in the suffix's place."""
+    return f"masks/{name}.png", f"masks/{name.rsplit('.', 1)[0]}.png"
 
 
 def project(folder: Path, model: Path) -> Path:
@@ -90,7 +96,7 @@ def _without_pose(folder: Path, names: set[str]) -> list[str]:
     """A warning that names the photos of a folder that structure from motion left out."""
     if not folder.is_dir() or not names:
         return []
-    photos = sorted(p.name for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    photos = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     left = [name for name in photos if name not in names]
     if not left or "/" in "".join(names):
         return []

@@ -19,7 +19,7 @@ from geolab.ingest.photos import read_photo
 from geolab.splats.frame import Frame
 from geolab.splats.views import Camera, Points, View
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif", ".JPG", ".JPEG", ".PNG", ".TIF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif")  # in lower case
 NAMED = 3  # so many names are told of those left out
 
 
@@ -27,14 +27,16 @@ NAMED = 3  # so many names are told of those left out
 class Pose:
     """One photo as its format names it: where it may lie [places], its camera, perhaps its mask.
 
-    places: names relative to the scene's folder, tried in order, "/" between folders. measured: as in View;
-    what the photo's own EXIF says comes first.
+    places: names relative to the scene's folder, tried in order, "/" between folders. mask: one without which
+    the photo must not be used; masks: names of one that may be there. measured: as in View; what the photo's
+    own EXIF says comes first.
     """
 
     name: str
     places: tuple[str, ...]
     camera: Camera
     mask: str = ""
+    masks: tuple[str, ...] = ()
     measured: tuple[float, float, float] | None = None
 
 
@@ -117,7 +119,7 @@ def _refuse_twins(poses: Sequence[Pose]) -> None:
 def _view(root: Path, pose: Pose, left: _Left, scaled: list[str]) -> View | None:
     path = find(root, pose.places)
     if path is None:
-        outside = all(inside(root, place) is None for place in pose.places)
+        outside = inside(root, pose.places[0]) is None
         (left.hostile if outside else left.absent).append(pose.name)
         return None
     try:
@@ -131,7 +133,7 @@ def _view(root: Path, pose: Pose, left: _Left, scaled: list[str]) -> View | None
             f"{pose.name} is {camera.width} x {camera.height}, "
             f"its camera {pose.camera.width} x {pose.camera.height}"
         )
-    mask = find(root, (pose.mask,)) if pose.mask else None
+    mask = find(root, (pose.mask,) if pose.mask else pose.masks)
     if pose.mask and mask is None:
         left.damaged.append(f"{pose.name} (its mask '{one_line(pose.mask, 80)}' is not there)")
         return None
