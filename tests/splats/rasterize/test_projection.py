@@ -43,9 +43,9 @@ def test_ellipses_and_gradients_are_those_of_gsplat(make_crowd: Make, twin: Modu
     theirs = _of_gsplat(twin, scene, model)
     seen = (ours[4] > 0).all(dim=-1) & (theirs[4] > 0).all(dim=-1)
     assert 0.3 < seen.double().mean() < 0.95
-    for a, b in zip(
-        _slopes(_ours, scene, seen), _slopes(partial(_of_gsplat, twin, model=model), scene, seen)
-    ):
+    found = _slopes(_ours, scene, seen)
+    expected = _slopes(partial(_of_gsplat, twin, model=model), scene, seen)
+    for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9 * float(b.abs().max()))
 
 
