@@ -7,8 +7,8 @@ from typing import Any
 
 from geolab import raster, store
 from geolab.catalog import items
-from geolab.errors import BadInput
-from geolab.ingest import rasters
+from geolab.errors import BadInput, one_line
+from geolab.ingest import dates, rasters
 
 
 def product_item(
@@ -19,18 +19,24 @@ def product_item(
     title: str,
     properties: Mapping[str, Any],
     derived_from: Iterable[str] = (),
+    datetime: str | None = None,
 ) -> dict[str, Any]:
     """An item for a raster that stays at `uri`; only its header is read.
 
-    properties: hold datetime, or start_datetime and end_datetime; they win over what the header says.
-    derived_from: ids of the items it was made from, in the same or any collection.
+    properties: win over what the header says. derived_from: ids of the items it was made from, in the same
+    or any collection. datetime: used if neither properties nor the header hold a time.
     Raises NotFound, FileRejected, BadInput without a date.
     """
     info = raster.read_info(uri)
     rasters.check_header(info, _size(uri))
     given = dict(properties)
     if "datetime" not in given and not {"start_datetime", "end_datetime"} <= set(given):
-        raise BadInput("properties", found="no date", expected="datetime, or start_datetime and end_datetime")
+        taken = rasters.taken(info)
+        given["datetime"] = dates.rfc3339(taken.at) if taken else datetime
+        if given["datetime"] is None:
+            raise BadInput(
+                "properties", found="no date", expected="datetime, or start_datetime and end_datetime"
+            )
     asset = {
         "href": store.as_uri(uri),
         "type": rasters.COG_TYPE,
@@ -44,12 +50,20 @@ def product_item(
         collection=collection,
         geometry=raster.footprint_lonlat(info),
         datetime=moment,
-        properties={"title": title, "geolab:role": "product", **rasters.grid_properties(info), **given},
+        properties={"title": title, **_said(info), **rasters.grid_properties(info), **given},
         assets={"data": asset},
         links=[
             {"rel": "derived_from", "href": f"#items/{source}", "title": source} for source in derived_from
         ],
     )
+
+
+def _said(info: raster.Info) -> dict[str, Any]:
+    """Role, and the vertical datum that the header of a height model names."""
+    said = {"geolab:role": "product"}
+    if datum := one_line(info.tags.get("VERTICAL_DATUM", ""), 80):
+        said["geolab:vertical_datum"] = datum
+    return said
 
 
 def _size(uri: str) -> int:

@@ -1,4 +1,4 @@
-"""What a finished run leaves: its report, and its rasters as items of the catalogue."""
+"""What a finished run leaves: its report, and its rasters and splat models as items of the catalogue."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ COLLECTION = "results"
 _log = logging.getLogger(__name__)
 
 _RASTERS = (".tif", ".tiff")
+_MODELS = (".ply", ".spz", ".glb", "tileset.json")  # of Gaussian splats
 
 
 def write_report(folder: Path, final: Path, run: Record, inputs: list[Input], *, seconds: float) -> None:
@@ -106,15 +107,16 @@ def git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-# ---------------------------------------------------------------- rasters as items
+# ---------------------------------------------------------------- results as items
 
 
-def _rasters(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
-    """Name and URI of each result that is a raster of this run; those in lists too."""
+def _files(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and URI of each result that is a raster or a model of this run; those in lists too."""
     for name, value in results.items():
         for number, one in enumerate(value if isinstance(value, list) else [value]):
             path = store.local_path(one) if isinstance(one, str) and one else None
-            if path and path.suffix.lower() in _RASTERS and path.is_relative_to(folder):
+            kinds = (*_RASTERS, *_MODELS)
+            if path and path.name.lower().endswith(kinds) and path.is_relative_to(folder):
                 if not path.is_file():
                     raise FileRejected(str(one), f"reported as the result '{name}' but not there")
                 yield (f"{name}-{number}" if isinstance(value, list) else name), str(one)
@@ -123,28 +125,47 @@ def _rasters(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]
 def _items(
     run: Record, results: dict[str, Any], folder: Path, inputs: list[Input]
 ) -> Iterator[dict[str, Any]]:
-    facts = {"geolab:run": run.id, "geolab:notebook": run.notebook, **_dates(inputs)}
-    for name, uri in _rasters(results, folder):
-        from geolab import ingest  # rasterio loads with it; many runs have no raster
-
+    for name, uri in _files(results, folder):
+        facts: dict[str, Any] = {
+            "collection": COLLECTION,
+            "title": f"{run.notebook} {name} {run.key[:6]}",
+            "properties": {
+                "geolab:run": run.id,
+                "geolab:notebook": run.notebook,
+                "geolab:result": name,
+                **_dates(inputs),
+            },
+            "derived_from": _sources(inputs),
+            "datetime": when(time.time()),
+        }
         try:
-            yield ingest.product_item(
-                uri,
-                item_id=f"{run.key[: folders.KEY_DIGITS]}-{name}",
-                collection=COLLECTION,
-                title=f"{run.notebook} {name} {run.key[:6]}",
-                properties=facts | {"geolab:result": name},
-                derived_from=[one.item_id for one in inputs if one.item_id],
-            )
+            if uri.lower().endswith(_MODELS):
+                from geolab.splats import items  # torch loads with it
+
+                yield items.item(uri, **facts)
+            else:
+                from geolab import ingest  # rasterio loads with it; many runs have no raster
+
+                yield ingest.product_item(uri, item_id=f"{run.key[: folders.KEY_DIGITS]}-{name}", **facts)
         except FileRejected as error:  # one that lies nowhere on Earth is a result, but no item
             _log.warning("the result %s does not go into the catalogue: %s", name, error)
 
 
+def _sources(inputs: list[Input]) -> list[str]:
+    """Ids of the items that a run read; a model that was named by its file has its item by content."""
+    ids = [one.item_id or (f"splats-{one.sha256[:16]}" if _is_model(one.ref) else "") for one in inputs]
+    return [one for one in dict.fromkeys(ids) if one]
+
+
+def _is_model(ref: str) -> bool:
+    return ref.lower().endswith(_MODELS)
+
+
 def _dates(inputs: list[Input]) -> dict[str, str]:
-    """The time that a product shows: from its first input to its last; without any, now."""
+    """The time that a product shows: from its first input to its last; nothing if they tell none."""
     starts, ends = [i.start for i in inputs if i.start], [i.end for i in inputs if i.end]
     if not starts or not ends:
-        return {"datetime": when(time.time()) or ""}
+        return {}
     first, last = (f(each, key=datetime.fromisoformat) for f, each in ((min, starts), (max, ends)))
     return {"datetime": first} if first == last else {"start_datetime": first, "end_datetime": last}
 

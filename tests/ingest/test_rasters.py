@@ -242,6 +242,17 @@ def test_a_product_stays_where_it_is(tmp_path):
     ]
 
 
+def test_a_product_without_a_date_takes_that_of_its_header_and_its_datum(tmp_path):
+    tags = {"TIFFTAG_DATETIME": "2024:05:01 10:00:00", "VERTICAL_DATUM": "EGM96"}
+    path = write_raster(tmp_path / "dsm.tif", tags=tags)
+    facts = {"item_id": "m", "collection": "r", "title": "M", "datetime": "2030-01-01T00:00:00Z"}
+    properties = ingest.product_item(str(path), properties={}, **facts)["properties"]
+    assert properties["datetime"] == "2024-05-01T10:00:00Z"
+    assert properties["geolab:vertical_datum"] == "EGM96"
+    bare = write_raster(tmp_path / "bare.tif")
+    assert ingest.product_item(str(bare), properties={}, **facts)["properties"]["datetime"].startswith("2030")
+
+
 def test_a_product_needs_a_date(tmp_path):
     path = write_raster(tmp_path / "mask.tif")
     with pytest.raises(BadInput, match="no date"):

@@ -92,6 +92,41 @@ def test_a_reported_raster_that_is_not_there_fails_the_run(workspace, make_noteb
     assert "reported as the result 'mask' but not there" in outcome.error
 
 
+def test_a_splat_model_of_a_run_becomes_an_item_by_its_content(workspace, make_notebook):
+    path = make_notebook(
+        "",
+        "import torch\nfrom geolab import jobs\nfrom geolab.splats import frame, gaussians, io\n"
+        "run = jobs.context()",
+        "spread = torch.linspace(-9, 9, 50)\n"
+        "means = torch.stack([spread, spread.sin() * 5, spread.cos()], 1)\n"
+        "model = gaussians.Gaussians(means, torch.ones(50, 4), means * 0 - 2, spread, torch.zeros(50, 1, 3))",
+        "place = frame.Frame(8.9, 49.1, 200.0, 'EGM96', '2024-05-01')\n"
+        "facts = {'taken': ['2024-05-01T10:00:00Z', '2024-05-01T10:09:00Z'], 'items': ['photo-1']}\n"
+        "made = io.write(run.path('model.ply'), model, place, meta=facts)\n"
+        "nowhere = io.write(run.path('nowhere.ply'), model)",
+        "jobs.report(splats=made, nowhere=nowhere)",
+    )
+    outcome = jobs.run(path, settings=workspace)
+    assert outcome.error == ""
+    (item,) = catalog.open_catalog(workspace).search(catalog.Search(collections=["results"])).items
+    catalog.items.validate(item)
+    digest = store.sha256(outcome.results["splats"])
+    assert item["id"] == f"splats-{digest[:16]}"
+    assert item["assets"]["data"]["href"] == outcome.results["splats"]
+    assert item["assets"]["georeference"]["href"] == outcome.results["splats"] + ".geo.json"
+    assert item["properties"]["start_datetime"] == "2024-05-01T10:00:00Z"
+    assert item["properties"]["geolab:run"] == outcome.run_id
+    assert item["properties"]["geolab:frame"]["vertical_datum"] == "EGM96"
+    assert [link["title"] for link in item["links"] if link["rel"] == "derived_from"] == ["photo-1"]
+    assert "does not say where on Earth it lies" in (outcome.folder / "log.txt").read_text()
+
+
+def test_what_is_made_from_a_models_file_is_derived_from_its_item():
+    by_file = Input("splats", "/runs/model.ply", "source", "0123456789abcdef" * 4)
+    by_item = Input("photo", "p", "item", "0", "photo-1")
+    assert outputs._sources([by_file, by_item, by_item]) == ["splats-0123456789abcdef", "photo-1"]
+
+
 def test_a_product_shows_the_time_of_all_its_inputs():
     def one(start: str, end: str) -> Input:
         return Input("p", "r", "item", "0", "id", "c", start, end)
@@ -102,7 +137,7 @@ def test_a_product_shows_the_time_of_all_its_inputs():
         "end_datetime": late,
     }
     assert outputs._dates([one(late, late)]) == {"datetime": late}
-    assert set(outputs._dates([])) == {"datetime"}
+    assert outputs._dates([]) == {}  # the product's header tells, else the time of the run
 
 
 def test_paths_below_the_private_folder_are_moved_and_others_are_not():
@@ -218,7 +253,7 @@ def test_the_executed_notebook_is_attached_to_its_experiment(workspace, make_not
 
 def test_a_missing_raster_is_refused_by_name(tmp_path):
     with pytest.raises(FileRejected, match="result 'mask'"):
-        list(outputs._rasters({"mask": (tmp_path / "x.tif").as_uri()}, tmp_path))
+        list(outputs._files({"mask": (tmp_path / "x.tif").as_uri()}, tmp_path))
 
 
 @pytest.mark.slow

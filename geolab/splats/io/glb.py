@@ -23,7 +23,7 @@ from geolab.splats.io import gltf, sidecar, values
 MAGIC = b"glTF"
 EXTENSION = gltf.EXTENSION
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
-_LARGEST_JSON = 16 << 20
+_LARGEST_JSON = 64 << 20
 _LARGEST = (1 << 32) - 1
 _HALF = 0.7071067811865476
 _TURN = [-_HALF, 0.0, 0.0, _HALF]  # x, y, z, w: -90 degrees about x, from z up to y up
@@ -157,7 +157,7 @@ def _chunks(data: bytes, href: str) -> tuple[dict[str, Any], memoryview]:
     if total > len(data) or 20 + length > len(data):
         raise FileRejected(href, f"a truncated GLB: its header announces {total} bytes, it has {len(data)}")
     if kind != _JSON or length > _LARGEST_JSON:
-        raise FileRejected(href, "a GLB that does not begin with JSON of at most 16 MB")
+        raise FileRejected(href, "a GLB that does not begin with JSON of at most 64 MB")
     try:
         document = json.loads(data[20 : 20 + length])
     except (ValueError, RecursionError) as error:

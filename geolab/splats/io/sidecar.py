@@ -14,7 +14,7 @@ from geolab.splats.frame import Frame
 SUFFIX = ".geo.json"
 TYPE = "geolab:splats"
 VERSION = 1
-_LARGEST = 4 << 20  # bytes
+_LARGEST = 64 << 20  # bytes; the cameras of 20,000 photos take 15 MB
 
 
 @dataclass(frozen=True)

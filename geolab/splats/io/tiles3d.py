@@ -31,7 +31,7 @@ SUFFIX = ".json"
 _SIGMAS = 3  # the box holds a Gaussian to so many standard deviations, as glTF's kernel does
 _NEAR_EARTH_M = (6.2e6, 6.5e6)
 _SAME_PLACE_M, _SAME_AXES = 1e-3, 1e-9
-_LARGEST_JSON = 16 << 20
+_LARGEST_JSON = 64 << 20
 
 
 def write(path: Path, gaussians: Gaussians, told: sidecar.Told) -> None:
