@@ -13,6 +13,7 @@ help: ## show this list
 
 setup: ## install everything into .venv; quick when it is there
 	@PYTHON="$(PYTHON)" .ci/setup
+	@.ci/viewer
 
 demo: setup ## run the main job on the built-in sample world
 	@geolab demo

@@ -1,0 +1,116 @@
+"""The view without WebGL or without the bundle: pictures of an orbit that the kernel draws.
+
+The page's part is page/loader.js. A request is answered by the newest picture only, drawn in one thread.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from geolab.errors import GeolabError
+from geolab.splats import rasterize
+from geolab.splats.gaussians import Gaussians
+from geolab.viewer import poses
+
+MOVING_PX = 320  # longest side of a picture while the view moves
+FULL_PX = 1280
+QUALITY = {True: 70, False: 90}  # of the JPEG, while moving and at rest
+
+Send = Callable[[dict[str, Any], list[bytes]], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A picture that a page asked for. number: grows with each of its requests; page: which page."""
+
+    number: int
+    page: str
+    orbit: Mapping[str, Any]
+    width: int
+    height: int
+    moving: bool
+
+    @classmethod
+    def from_message(cls, told: Mapping[str, Any]) -> Wish:
+        """The wish in a page's message; sizes are bounded. Raises ValueError, TypeError, KeyError."""
+        width, height = (min(max(float(v), 2.0), 10_000.0) for v in told["size"])
+        most = MOVING_PX if told.get("moving") else FULL_PX
+        scale = min(1.0, most / max(width, height))
+        return cls(
+            int(told["number"]), str(told.get("page", ""))[:40], dict(told["orbit"]),
+            max(2, round(width * scale)), max(2, round(height * scale)), bool(told.get("moving")),
+        )  # fmt: skip
+
+
+class Stills:
+    """Draws the newest wish in a thread of its own, which ends when there is nothing to do."""
+
+    def __init__(self, gaussians: Gaussians, send: Send, *, background: Callable[[], str] = lambda: ""):
+        self._gaussians, self._send, self._background = gaussians, send, background
+        self._lock = threading.Lock()
+        self._next: Wish | None = None
+        self._worker: threading.Thread | None = None
+
+    def ask(self, wish: Wish) -> None:
+        """Draw this next; what was waiting is forgotten."""
+        with self._lock:
+            self._next = wish
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="geolab-stills", daemon=True)
+                self._worker.start()
+
+    def wait(self, timeout_s: float = 60) -> None:
+        """Until all is drawn."""
+        worker = self._worker
+        if worker is not None:
+            worker.join(timeout_s)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                wish, self._next = self._next, None
+                if wish is None:
+                    self._worker = None
+                    return
+            answer: dict[str, Any] = {"kind": "still", "number": wish.number, "page": wish.page}
+            try:
+                picture = draw(self._gaussians, wish, background=self._background())
+            except GeolabError as error:
+                self._send(answer | {"error": str(error)}, [])
+                continue
+            self._send(answer | {"moving": wish.moving}, [picture])
+
+
+def draw(gaussians: Gaussians, wish: Wish, *, background: str = "") -> bytes:
+    """The wish as a JPEG."""
+    camera = poses.orbit_camera(wish.orbit, wish.width, wish.height)
+    rendering = rasterize.render(gaussians, camera, background=color(background), mode="RGB")
+    pixels = (np.clip(rendering.rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY[wish.moving], subsampling=0)
+    return buffer.getvalue()
+
+
+def color(text: str) -> Sequence[float]:
+    """Red, green, blue 0..1 of "#rrggbb"; the light theme's ground for anything else."""
+    digits = text.removeprefix("#")
+    if len(digits) != 6 or not all(c in "0123456789abcdefABCDEF" for c in digits):
+        digits = "eef1f3"
+    return [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+
+
+def home(box: Sequence[float]) -> dict[str, Any]:
+    """The first view of a box [xmin, ymin, zmin, xmax, ymax, zmax]: whole, from the south, 45 degrees up."""
+    low, high = np.array(box[:3], np.float64), np.array(box[3:], np.float64)
+    radius = max(float(np.linalg.norm(high - low)) / 2, 1e-3)
+    distance = 0.85 * radius / math.sin(math.radians(poses.FOV_DEG / 2))
+    target = [float(v) for v in (low + high) / 2]
+    return {"target": target, "distance": distance, "azimuth": 0.0, "elevation": math.radians(45)}
