@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geolab.viewer.door import show
-    from geolab.viewer.mapped import on_map
     from geolab.viewer.widget import Viewer
 
-_HOMES = {"show": "door", "Viewer": "widget", "on_map": "mapped"}
+_HOMES = {"show": "door", "Viewer": "widget"}
 
-__all__ = ["Viewer", "on_map", "show"]
+__all__ = ["Viewer", "show"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from geolab.splats.frame import Frame
 
 def place(point: np.ndarray, frame: Frame | None) -> dict[str, float]:
     """A point [3] of the frame in metres and, where the frame lies on Earth, in degrees."""
-    found = dict(zip(("east_m", "north_m", "up_m"), (float(v) for v in point), strict=True))
+    found = {name: float(v) for name, v in zip(("east_m", "north_m", "up_m"), point, strict=True)}
     if frame is not None:
         lon, lat, height = frame.lonlat(point)[0]
         found |= {"lon": float(lon), "lat": float(lat), "height_m": float(height)}

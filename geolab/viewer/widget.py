@@ -58,6 +58,7 @@ class Viewer(anywidget.AnyWidget):
         gaussians: Gaussians,
         frame: Frame | None = None,
         *,
+        title: str = "Gaussian splats",
         max_mb: float = payload.BUDGET_MB,
         **traits: Any,
     ):
