@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-TELLING = re.compile(r"\berror\b|not found|no cuda|no kernel|mismatch|requires|required", re.IGNORECASE)
+WORST = re.compile(r"\berror:|not set|not found|no cuda|no kernel|mismatch|requires|required", re.IGNORECASE)
+TELLING = re.compile(r"error", re.IGNORECASE)
 _lock = threading.Lock()
 _known: list[Found] = []
 
@@ -83,6 +84,6 @@ def cause(error: BaseException, said: str) -> str:
         first = earlier
     lines = [line.strip() for text in (str(first), said, str(error)) for line in text.splitlines()]
     lines = [line for line in lines if line]
-    telling = [line for line in lines if TELLING.search(line)]
-    line = (telling or lines or [type(error).__name__])[0]
+    found = [[line for line in lines if words.search(line)] for words in (WORST, TELLING)]
+    line = next((some[0] for some in (*found, lines) if some), type(error).__name__)
     return line if len(line) <= 140 else line[:139] + "…"
