@@ -34,9 +34,7 @@ def choose(backend: str = "auto", device: str | torch.device | None = None) -> C
     where = _device(backend, device)
     if backend == "auto":
         backend = "cuda" if where == "cuda" else "cpu"
-        why = (
-            f"the tensors are on {where}" if device is not None else f"this machine's best device is {where}"
-        )
+        why = f"tensors are on {where}" if device is not None else f"this machine's best device is {where}"
     else:
         why = "it was asked for"
     needed = "cuda" if backend == "cuda" else "cpu"

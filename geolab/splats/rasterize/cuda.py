@@ -67,7 +67,8 @@ def rasterize(
     if len(means) == 0:
         channels = (3 if look["sh_degree"] is not None else colors.shape[-1]) if "RGB" in render_mode else 0
         channels += render_mode != "RGB"
-        return _empty(len(viewmats), channels, width, height, backgrounds, render_mode, weights, median_depth)
+        none = means.new_zeros(len(viewmats), height, width, channels)
+        return _empty(none, backgrounds if "RGB" in render_mode else None, weights, median_depth)
     images, alphas, told = _part("rendering").rasterization(
         means, quats, scales, opacities, colors, viewmats, Ks, width, height,
         backgrounds=backgrounds, render_mode=render_mode, packed=False, tile_size=TILE, **look,
@@ -94,7 +95,8 @@ def rasterize_2d(
     _single(colors)
     count, n, channels = colors.shape
     if n == 0:
-        return _empty(count, channels, width, height, backgrounds, "RGB", weights, median_depth)
+        none = colors.new_zeros(count, height, width, channels)
+        return _empty(none, backgrounds, weights, median_depth)
     tiles = _tiles(ellipses, width, height)
     images, alphas = _part("cuda._wrapper").rasterize_to_pixels(
         ellipses.means2d, ellipses.conics, colors, ellipses.opacities, width, height, TILE,
@@ -120,32 +122,22 @@ def _tiles(ellipses: Ellipses, width: int, height: int) -> _Tiles:
     return _Tiles(part.isect_offset_encode(keys, count, wide, high), ids)
 
 
-def _empty(
-    count: int,
-    channels: int,
-    width: int,
-    height: int,
-    backs: Tensor | None,
-    mode: str,
-    weights: bool,
-    median: bool,
-) -> Drawn:
-    """What no Gaussians look like."""
-    device = torch.device("cuda") if backs is None else backs.device
-    images = torch.zeros(count, height, width, channels, device=device)
-    if backs is not None and "RGB" in mode:
-        seen = backs.shape[-1]
-        images[..., :seen] = backs[:, None, None]
+def _empty(images: Tensor, backgrounds: Tensor | None, weights: bool, median_depth: bool) -> Drawn:
+    """What no Gaussians look like, written into images [C, H, W, D] of zeros."""
+    count = len(images)
+    if backgrounds is not None:
+        images[..., : backgrounds.shape[-1]] = backgrounds[:, None, None]
+    alphas = torch.zeros_like(images[..., :1])
     meta: dict[str, Any] = {
         "means2d": images.new_zeros(count, 0, 2),
-        "radii": torch.zeros(count, 0, 2, dtype=torch.int32, device=device),
+        "radii": images.new_zeros(count, 0, 2, dtype=torch.int32),
         "depths": images.new_zeros(count, 0),
     }
     if weights:
         meta["weights"] = images.new_zeros(0)
-    if median:
-        meta["median_depth"] = images.new_full((count, height, width), torch.nan)
-    return images, images.new_zeros(count, height, width, 1), meta
+    if median_depth:
+        meta["median_depth"] = torch.full_like(alphas[..., 0], torch.nan)
+    return images, alphas, meta
 
 
 def _extras(

@@ -20,7 +20,7 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="about machines w
 def test_auto_takes_the_cpu_for_tensors_on_the_cpu_and_says_why() -> None:
     choice = choose("auto", "cpu")
     assert (choice.name, choice.device) == ("cpu", "cpu")
-    assert choice.reason == "the tensors are on cpu"
+    assert choice.reason == "tensors are on cpu"
 
 
 @no_cuda
@@ -139,7 +139,7 @@ def test_a_wrong_image_is_no_working_build(said: dict[str, list[str]]) -> None:
 
 
 def test_a_working_build_is_named(said: dict[str, list[str]]) -> None:
-    assert said["works"][0].startswith("Choice(name='cuda', reason='the tensors are on cuda; gsplat ")
+    assert said["works"][0].startswith("Choice(name='cuda', reason='tensors are on cuda; gsplat ")
     assert "on Card 1" in said["works"][0]
 
 
