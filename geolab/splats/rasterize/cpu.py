@@ -14,6 +14,7 @@ from torch import Tensor
 from geolab.splats.rasterize.compose import camera, compose
 from geolab.splats.rasterize.kernels import blend, tiles
 from geolab.splats.rasterize.kernels.pool import share
+from geolab.splats.rasterize.kernels.simd import LANES
 from geolab.splats.rasterize.projection import Ellipses, Limits
 
 Extras = dict[str, Any]
@@ -135,30 +136,32 @@ class Blend(torch.autograd.Function):
         boxes = np.empty((len(order), 4), np.int32)
         inputs = (_array(means2d[view]), _array(conics), _array(opacities), depth, _array(colors))
         total = tiles.pack(order, *inputs, width, height, records, boxes)
-        tiles_x, tiles_y = -(-width // tiles.TILE), -(-height // tiles.TILE)
+        records = records.reshape(-1)
+        tiles_x, tiles_y = -(-width // LANES), -(-height // tiles.TILE)
         count = tiles_x * tiles_y
         starts = np.empty(count + 1, np.int32)
         first_slots = np.empty(len(order) + 1, np.int32)
         entries, slots = np.empty(total, np.int32), np.empty(total, np.int32)
         tiles.fill(boxes, tiles_x, tiles_y, starts, first_slots, entries, slots)
+        keep = any(ctx.needs_input_grad)
         image = np.empty((height, width, colors.shape[1]), number)
-        through = np.empty((height, width), number)
-        reached = np.empty((height, width), np.int32)
+        alphas = np.empty((height, width), number)
+        through = np.empty((height, width) if keep else (0, 0), number)
+        reached = np.empty((height, width) if keep else (0, 0), np.int32)
         median = np.empty((height, width) if asked[0] else (0, 0), number)
         shares = np.empty(total if asked[1] else 0, number)
-        background = np.zeros(colors.shape[1], number) if back is None else _array(back)
+        background = tuple(np.zeros(colors.shape[1], number) if back is None else _array(back))
 
         def work(first: int, last: int) -> None:
             blend.forward(
-                first, last, starts, entries, records, background, width, height, asked[0], asked[1],
-                image, through, reached, median, shares, slots,
+                first, last, starts, entries, slots, records, background, width, height, keep,
+                asked[0], asked[1], image, alphas, through, reached, median, shares,
             )  # fmt: skip
 
         share(work, count, threads)
         weights = np.zeros(len(depth) if asked[1] else 0, number)
         if asked[1]:
-            sums = np.concatenate([[0], np.cumsum(shares)])
-            weights[order] = sums[first_slots[1:]] - sums[first_slots[:-1]]
+            blend.weigh(order, first_slots, shares, weights)
         ctx.kept = (
             starts,
             entries,
@@ -170,28 +173,39 @@ class Blend(torch.autograd.Function):
             reached,
             order,
             inputs[2],
+            inputs[1],
         )
         ctx.where = (means2d, view, absgrad, threads, back is not None)
         extras = torch.from_numpy(median), torch.from_numpy(weights)
         ctx.mark_non_differentiable(*extras)
-        return torch.from_numpy(image), 1 - torch.from_numpy(through)[..., None], *extras
+        return torch.from_numpy(image), torch.from_numpy(alphas)[..., None], *extras
 
     @staticmethod
     def backward(ctx, d_image, d_alpha, *_):  # pyright: ignore[reportIncompatibleMethodOverride]
-        starts, entries, slots, first_slots, records, background, through, reached, order, opacities = (
-            ctx.kept
-        )
+        (
+            starts,
+            entries,
+            slots,
+            first_slots,
+            records,
+            background,
+            through,
+            reached,
+            order,
+            opacities,
+            conics,
+        ) = ctx.kept
         means2d, view, absgrad, threads, has_back = ctx.where
         number = records.dtype
         height, width = through.shape
         d_image = _array(d_image)
-        d_through = -_array(d_alpha)[..., 0]
-        gradients = np.empty((len(entries), blend.GRADIENTS), number)
+        d_alphas = _array(d_alpha)[..., 0]
+        gradients = np.empty(len(entries) * blend.SUMS, number)
 
         def work(first: int, last: int) -> None:
             blend.backward(
-                first, last, starts, entries, records, background, width, height, absgrad,
-                through, reached, d_image, d_through, gradients, slots,
+                first, last, starts, entries, slots, records, background, width, height, absgrad,
+                through, reached, d_image, d_alphas, gradients,
             )  # fmt: skip
 
         share(work, len(starts) - 1, threads)
@@ -201,7 +215,7 @@ class Blend(torch.autograd.Function):
         d_colors = np.zeros((n, d_image.shape[2]), number)
         absolute = np.zeros((n, 2) if absgrad else (0, 2), number)
         blend.gather(
-            0, len(order), order, first_slots, gradients, opacities,
+            0, len(order), order, first_slots, gradients, opacities, conics,
             d_colors, d_opacities, d_means2d[view], d_conics, absolute,
         )  # fmt: skip
         if absgrad:

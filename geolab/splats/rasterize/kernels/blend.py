@@ -2,6 +2,10 @@
 
 At each pixel, front to back: alpha = min(0.999, o exp(-sigma)) is skipped below 1/255; the Gaussian that
 would leave T (1 - alpha) <= 1e-4 of the light ends the pixel undrawn; any other adds alpha T of its colour.
+
+A tile is TILE rows of LANES pixels; a Gaussian visits each row that it touches once, all pixels of the row
+together. Kernels take a range of tiles and write only what belongs to them. `background`, a tuple of numbers,
+also tells the compiler how many channels there are.
 """
 
 from __future__ import annotations
@@ -11,132 +15,243 @@ import math
 import numpy as np
 from numba import njit
 
-from geolab.splats.rasterize.kernels.tiles import COLOR, DEPTH, LO, MX, MY, QA, QC, QR, RY, TILE
+from geolab.splats.rasterize.kernels.simd import (
+    LANES,
+    any_of,
+    exp2,
+    first_of,
+    least,
+    load,
+    ramp,
+    size_of,
+    splat,
+    store,
+    sums,
+    where,
+)
+from geolab.splats.rasterize.kernels.tiles import (
+    BOTTOM,
+    COLOR,
+    DEPTH,
+    LO,
+    LOG2_255,
+    MX,
+    MY,
+    QA,
+    QC,
+    QR,
+    RECORD,
+    TILE,
+    TOP,
+)
 
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-ALPHA_MAX, ALPHA_MIN, OPAQUE = 0.999, 1.0 / 255.0, 1e-4
-GRADIENTS = 16  # numbers an entry: colours, then opacity, mean (2), conic (3), absolute mean (2)
+ALPHA_MAX, OPAQUE = 0.999, 1e-4
+AREA = TILE * LANES
+SUMS = LANES  # numbers an entry: see `backward`
 
 
 @njit(**OPTIONS)
 def forward(
-    first, last, starts, entries, records, background, width, height, depth_wanted, weigh,
-    image, through, reached, median, shares, slots,
+    first, last, starts, entries, slots, records, background, width, height, keep, median_wanted,
+    weights_wanted, image, alphas, through, reached, median, shares,
 ):  # fmt: skip
-    """Tiles first..last: image [H, W, D], light left [H, W], index of the last entry drawn + 1 [H, W].
+    """Tiles first..last: image [H, W, D], alphas [H, W].
 
-    median [H, W] if depth_wanted; shares [M] if weigh: sums of alpha T of each slot.
+    If keep: light left, through [H, W], and reached [H, W], one more than the last entry drawn. If
+    median_wanted: median [H, W]. If weights_wanted: shares [M], the sum of alpha T of each slot.
     """
-    tiles_x = (width + TILE - 1) // TILE
+    channels = len(background)
     number = image.dtype.type
-    channels = image.shape[2]
+    tiles_x = (width + LANES - 1) // LANES
+    one, zero, faintest = number(1), number(0), number(-LOG2_255)
+    planes = np.empty(
+        (channels + 2) * AREA, image.dtype
+    )  # light (negative once a pixel is done), colours, median
+    drawn = np.empty(AREA, np.int32)
+    alive = np.empty(TILE, np.bool_)
     for tile in range(first, last):
-        ty, tx = tile // tiles_x, tile % tiles_x
-        x0, y0 = tx * TILE, ty * TILE
-        x1, y1 = min(width, x0 + TILE), min(height, y0 + TILE)
-        for y in range(y0, y1):
-            for x in range(x0, x1):
-                through[y, x], reached[y, x] = 1, starts[tile]
+        x0, y0 = (tile % tiles_x) * LANES, (tile // tiles_x) * TILE
+        rows, columns = min(TILE, height - y0), min(LANES, width - x0)
+        start = starts[tile]
+        inside = ramp(zero) < number(columns)
+        for y in range(TILE):
+            store(planes, y * LANES, where(inside, splat(one), -one))
+            store(drawn, y * LANES, splat(np.int32(start)))
+            for c in range(channels):
+                store(planes, (c + 1) * AREA + y * LANES, splat(zero))
+            store(planes, (channels + 1) * AREA + y * LANES, splat(number(math.nan)))
+            alive[y] = y < rows
+        left = rows
+        x = ramp(number(x0))
+        e = start
+        while e < starts[tile + 1] and left > 0:
+            r = np.int64(entries[e]) * RECORD
+            mx, my, qa, qr, qc = (
+                records[r + MX],
+                records[r + MY],
+                records[r + QA],
+                records[r + QR],
+                records[r + QC],
+            )
+            top, bottom = (
+                max(np.int64(records[r + TOP]) - y0, 0),
+                min(np.int64(records[r + BOTTOM]) - y0, TILE - 1),
+            )
+            total = splat(zero)
+            for y in range(top, bottom + 1):
+                if not alive[y]:
+                    continue
+                row = y * LANES
+                dy = number(y0 + y) - my
+                u = x - (mx - qr * dy)
+                power = (records[r + LO] - qc * dy * dy) - (u * qa) * u
+                light = load(planes, row)
+                shows = power >= faintest
+                alpha = where(shows, least(exp2(power), number(ALPHA_MAX)), zero)
+                share = alpha * light
+                after = light - share
+                ends = after <= number(OPAQUE)
+                share = where(ends, splat(zero), share)
                 for c in range(channels):
-                    image[y, x, c] = 0
-                if depth_wanted:
-                    median[y, x] = math.nan
-        done = np.zeros((TILE, TILE), np.bool_)
-        for e in range(starts[tile], starts[tile + 1]):
-            r = records[entries[e]]
-            total = number(0)
-            for y in range(max(y0, math.ceil(r[MY] - r[RY])), min(y1 - 1, math.floor(r[MY] + r[RY])) + 1):
-                dy = number(y) - r[MY]
-                top = r[LO] - r[QC] * dy * dy
-                centre = r[MX] - r[QR] * dy
-                for x in range(x0, x1):
-                    u = number(x) - centre
-                    alpha = min(number(ALPHA_MAX), number(2.0 ** (top - r[QA] * u * u)))
-                    if done[y - y0, x - x0] or alpha < number(ALPHA_MIN):
-                        continue
-                    t = through[y, x]
-                    after = t * (number(1) - alpha)
-                    if after <= number(OPAQUE):
-                        done[y - y0, x - x0] = True
-                        continue
-                    share = alpha * t
-                    total += share
-                    for c in range(channels):
-                        image[y, x, c] += share * r[COLOR + c]
-                    if depth_wanted and t > number(0.5) and after <= number(0.5):
-                        median[y, x] = r[DEPTH]
-                    through[y, x], reached[y, x] = after, e + 1
-            if weigh:
-                shares[slots[e]] = total
-        for y in range(y0, y1):
-            for x in range(x0, x1):
+                    plane = (c + 1) * AREA + row
+                    store(planes, plane, load(planes, plane) + share * records[r + COLOR + c])
+                if keep:
+                    store(drawn, row, where(share > zero, splat(np.int32(e + 1)), load(drawn, row)))
+                if median_wanted:
+                    half = (light > number(0.5)) & (after <= number(0.5)) & (share > zero)
+                    plane = (channels + 1) * AREA + row
+                    store(planes, plane, where(half, splat(records[r + DEPTH]), load(planes, plane)))
+                if weights_wanted:
+                    total = total + share
+                light = where(shows, where(ends, zero - size_of(light), after), light)
+                store(planes, row, light)
+                if not any_of(light > zero):
+                    alive[y] = False
+                    left -= 1
+            if weights_wanted:
+                shares[slots[e]] = first_of(sums((total,)))
+            e += 1
+        if weights_wanted:
+            for rest in range(e, starts[tile + 1]):
+                shares[slots[rest]] = zero
+        for y in range(rows):
+            for i in range(columns):
+                light = abs(planes[y * LANES + i])
+                alphas[y0 + y, x0 + i] = one - light
                 for c in range(channels):
-                    image[y, x, c] += through[y, x] * background[c]
+                    image[y0 + y, x0 + i, c] = planes[(c + 1) * AREA + y * LANES + i] + light * background[c]
+                if keep:
+                    through[y0 + y, x0 + i] = light
+                    reached[y0 + y, x0 + i] = drawn[y * LANES + i]
+                if median_wanted:
+                    median[y0 + y, x0 + i] = planes[(channels + 1) * AREA + y * LANES + i]
 
 
 @njit(**OPTIONS)
 def backward(
-    first, last, starts, entries, records, background, width, height, absolute,
-    through, reached, d_image, d_through, gradients, slots,
+    first, last, starts, entries, slots, records, background, width, height, absolute,
+    through, reached, d_image, d_alphas, gradients,
 ):  # fmt: skip
-    """Gradients [M, 16] of every slot of tiles first..last."""
-    tiles_x = (width + TILE - 1) // TILE
+    """Gradients [M, SUMS] of the slots of tiles first..last.
+
+    Lanes of a slot: 0-3 d loss / d colours; with g = d loss / d (-sigma) and d = pixel - mean, 4-9 the sums
+    over pixels of g, g dx, g dy, g dx dx, g dx dy, g dy dy; 10-11 if absolute, of |d loss / d mean|.
+    """
+    channels = len(background)
     number = d_image.dtype.type
-    channels = d_image.shape[2]
+    tiles_x = (width + LANES - 1) // LANES
+    one, zero, faintest = number(1), number(0), number(-LOG2_255)
+    two_ln2 = number(2.0 * math.log(2.0))
+    # light behind what comes next, then in front; what the loss gains from all behind; d loss / d colours
+    planes = np.empty((channels + 2) * AREA, d_image.dtype)
+    drawn = np.empty(AREA, np.int32)
+    depths = np.empty(TILE, np.int32)  # of each row: the largest entry drawn + 1
     for tile in range(first, last):
-        ty, tx = tile // tiles_x, tile % tiles_x
-        x0, y0 = tx * TILE, ty * TILE
-        x1, y1 = min(width, x0 + TILE), min(height, y0 + TILE)
-        light = np.empty((TILE, TILE), d_image.dtype)
-        behind = np.empty((TILE, TILE), d_image.dtype)  # d loss of all that lies behind, per light left there
-        for y in range(y0, y1):
-            for x in range(x0, x1):
-                light[y - y0, x - x0] = through[y, x]
-                b = d_through[y, x]
+        x0, y0 = (tile % tiles_x) * LANES, (tile // tiles_x) * TILE
+        rows, columns = min(TILE, height - y0), min(LANES, width - x0)
+        start = starts[tile]
+        deepest = start
+        planes[:] = zero
+        drawn[:] = start
+        for y in range(rows):
+            deep = start
+            for i in range(columns):
+                light = through[y0 + y, x0 + i]
+                behind = -d_alphas[y0 + y, x0 + i]
                 for c in range(channels):
-                    b += d_image[y, x, c] * background[c]
-                behind[y - y0, x - x0] = b * through[y, x]
-        for e in range(starts[tile + 1] - 1, starts[tile] - 1, -1):
-            r = records[entries[e]]
-            out = gradients[slots[e]]
-            out[:] = 0
-            a, b = r[QA] * number(2 * math.log(2.0)), r[QA] * r[QR] * number(2 * math.log(2.0))
-            cc = r[QC] * number(2 * math.log(2.0)) + b * r[QR]
-            for y in range(max(y0, math.ceil(r[MY] - r[RY])), min(y1 - 1, math.floor(r[MY] + r[RY])) + 1):
-                dy = number(y) - r[MY]
-                top = r[LO] - r[QC] * dy * dy
-                centre = r[MX] - r[QR] * dy
-                for x in range(x0, x1):
-                    if e >= reached[y, x]:
-                        continue
-                    u = number(x) - centre
-                    raw = number(2.0 ** (top - r[QA] * u * u))
-                    alpha = min(number(ALPHA_MAX), raw)
-                    if alpha < number(ALPHA_MIN):
-                        continue
-                    t = light[y - y0, x - x0] / (number(1) - alpha)
-                    share = alpha * t
-                    d_color = number(0)
-                    for c in range(channels):
-                        d_color += d_image[y, x, c] * r[COLOR + c]
-                        out[c] += share * d_image[y, x, c]
-                    d_alpha = t * d_color - behind[y - y0, x - x0] / (number(1) - alpha)
-                    light[y - y0, x - x0] = t
-                    behind[y - y0, x - x0] += share * d_color
-                    if raw > number(ALPHA_MAX):
-                        continue
-                    s = -raw * d_alpha  # d sigma
-                    dx = number(x) - r[MX]
-                    gx, gy = -s * (a * dx + b * dy), -s * (b * dx + cc * dy)
-                    out[4] -= s
-                    out[5] += gx
-                    out[6] += gy
-                    out[7] += number(0.5) * s * dx * dx
-                    out[8] += s * dx * dy
-                    out[9] += number(0.5) * s * dy * dy
-                    if absolute:
-                        out[10] += abs(gx)
-                        out[11] += abs(gy)
+                    d = d_image[y0 + y, x0 + i, c]
+                    planes[(c + 2) * AREA + y * LANES + i] = d
+                    behind += d * background[c]
+                planes[y * LANES + i] = light
+                planes[AREA + y * LANES + i] = behind * light
+                drawn[y * LANES + i] = reached[y0 + y, x0 + i]
+                deep = max(deep, reached[y0 + y, x0 + i])
+            depths[y] = deep
+            deepest = max(deepest, deep)
+        nothing = splat(zero)
+        for e in range(deepest, starts[tile + 1]):
+            store(gradients, np.int64(slots[e]) * SUMS, nothing)
+        x = ramp(number(x0))
+        for e in range(deepest - 1, start - 1, -1):
+            r = np.int64(entries[e]) * RECORD
+            mx, my, qa, qr, qc = (
+                records[r + MX],
+                records[r + MY],
+                records[r + QA],
+                records[r + QR],
+                records[r + QC],
+            )
+            top, bottom = (
+                max(np.int64(records[r + TOP]) - y0, 0),
+                min(np.int64(records[r + BOTTOM]) - y0, rows - 1),
+            )
+            red = green = blue = fourth = nothing
+            g0 = g1 = g2 = across = down = nothing
+            dx = x - mx
+            for y in range(top, bottom + 1):
+                if depths[y] <= e:
+                    continue
+                row = y * LANES
+                dy = number(y0 + y) - my
+                u = x - (mx - qr * dy)
+                power = (records[r + LO] - qc * dy * dy) - (u * qa) * u
+                shows = (power >= faintest) & (load(drawn, row) > np.int32(e))
+                raw = where(shows, exp2(power), zero)
+                alpha = least(raw, number(ALPHA_MAX))
+                clear = one / (one - alpha)
+                light = load(planes, row) * clear
+                share = alpha * light
+                behind = load(planes, AREA + row)
+                d = load(planes, 2 * AREA + row)
+                red = red + share * d
+                d_color = d * records[r + COLOR]
+                if channels > 1:
+                    d = load(planes, 3 * AREA + row)
+                    green = green + share * d
+                    d_color = d_color + d * records[r + COLOR + 1]
+                if channels > 2:
+                    d = load(planes, 4 * AREA + row)
+                    blue = blue + share * d
+                    d_color = d_color + d * records[r + COLOR + 2]
+                if channels > 3:
+                    d = load(planes, 5 * AREA + row)
+                    fourth = fourth + share * d
+                    d_color = d_color + d * records[r + COLOR + 3]
+                store(planes, row, light)
+                store(planes, AREA + row, behind + share * d_color)
+                g = where(raw <= number(ALPHA_MAX), alpha * (light * d_color - behind * clear), zero)
+                g0 = g0 + g
+                g1 = g1 + g * dy
+                g2 = g2 + g * (dy * dy)
+                if absolute:
+                    slope = u * (two_ln2 * qa)  # a dx + b dy
+                    across = across + size_of(g * slope)
+                    down = down + size_of(g * (slope * qr + dy * (two_ln2 * qc)))
+            total = sums((
+                red, green, blue, fourth, g0, g0 * dx, g1, g0 * dx * dx, g1 * dx, g2, across, down,
+            ))  # fmt: skip
+            store(gradients, np.int64(slots[e]) * SUMS, total)
 
 
 @njit(**OPTIONS)
@@ -147,26 +262,41 @@ def gather(
     first_slots,
     gradients,
     opacities,
+    conics,
     d_colors,
     d_opacities,
     d_means2d,
     d_conics,
     absolute,
 ):
-    """Sums the slots of Gaussians order[first..last], always in the same order."""
+    """Gradients of Gaussians order[first..last]: their slots summed, always in the same order."""
+    number = gradients.dtype.type
+    half = number(0.5)
+    found = np.empty(SUMS, gradients.dtype)
     for k in range(first, last):
-        g = order[k]
-        sums = np.zeros(GRADIENTS, gradients.dtype)
-        for slot in range(first_slots[k], first_slots[k + 1]):
-            for i in range(12):
-                sums[i] += gradients[slot, i]
+        start, stop = np.int64(first_slots[k]), np.int64(first_slots[k + 1])
+        if start == stop:
+            continue
+        total = load(gradients, start * SUMS)
+        for slot in range(start + 1, stop):
+            total = total + load(gradients, slot * SUMS)
+        store(found, 0, total)
+        n = order[k]
         for c in range(d_colors.shape[1]):
-            d_colors[g, c] = sums[c]
-        if first_slots[k + 1] > first_slots[k]:
-            d_opacities[g] = sums[4] / opacities[g]
-        for i in range(2):
-            d_means2d[g, i] = sums[5 + i]
-            if absolute.shape[0]:
-                absolute[g, i] = sums[10 + i]
-        for i in range(3):
-            d_conics[g, i] = sums[7 + i]
+            d_colors[n, c] = found[c]
+        a, b, c = conics[n, 0], conics[n, 1], conics[n, 2]
+        d_opacities[n] = found[4] / opacities[n]
+        d_means2d[n, 0], d_means2d[n, 1] = a * found[5] + b * found[6], b * found[5] + c * found[6]
+        d_conics[n, 0], d_conics[n, 1], d_conics[n, 2] = -half * found[7], -found[8], -half * found[9]
+        if absolute.shape[0]:
+            absolute[n, 0], absolute[n, 1] = found[10], found[11]
+
+
+@njit(**OPTIONS)
+def weigh(order, first_slots, shares, weights):
+    """Adds to weights [N] the shares of each Gaussian's slots, in their order."""
+    for k in range(order.shape[0]):
+        total = shares.dtype.type(0)
+        for slot in range(first_slots[k], first_slots[k + 1]):
+            total += shares[slot]
+        weights[order[k]] += total

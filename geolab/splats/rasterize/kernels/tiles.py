@@ -14,10 +14,12 @@ import math
 
 from numba import njit
 
+from geolab.splats.rasterize.kernels.simd import LANES
+
 OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-TILE = 16  # pixels along a side
+TILE = 16  # rows of a tile; each has LANES pixels
 RECORD = 16  # numbers a Gaussian: 64 bytes of float32
-MX, MY, QA, QR, QC, LO, RY, DEPTH, COLOR = 0, 1, 2, 3, 4, 5, 6, 7, 8
+MX, MY, QA, QR, QC, LO, TOP, BOTTOM, DEPTH, COLOR = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 CHANNELS = 4  # at most, in a record
 HALF_LOG2E = 0.5 / math.log(2.0)
 LOG2_255 = math.log2(255.0)
@@ -52,8 +54,8 @@ def pack(order, means2d, conics, opacities, depths, colors, width, height, recor
         records[k, MX], records[k, MY] = mx, my
         records[k, QA], records[k, QR] = a * HALF_LOG2E, b / a
         records[k, QC], records[k, LO] = det / a * HALF_LOG2E, math.log2(o)
-        records[k, RY], records[k, DEPTH] = ry, depths[g]
-        boxes[k, 0], boxes[k, 1] = int(x0) // TILE, int(x1) // TILE + 1
+        records[k, TOP], records[k, BOTTOM], records[k, DEPTH] = y0, y1, depths[g]
+        boxes[k, 0], boxes[k, 1] = int(x0) // LANES, int(x1) // LANES + 1
         boxes[k, 2], boxes[k, 3] = int(y0) // TILE, int(y1) // TILE + 1
         total += (boxes[k, 1] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 2])
     return total
