@@ -1,9 +1,11 @@
 """The figures of 3-D scenes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from geolab import figures
+from geolab import figures, town
 from geolab.errors import BadInput
 
 
@@ -73,3 +75,12 @@ def test_a_metric_in_decibels_is_not_squeezed_into_zero_to_one():
     low, high = figure.axes[1].get_ylim()
     assert low < 20 < 24 < high
     assert figure.axes[1].get_title(loc="left") == "PSNR, dB"
+
+
+def test_a_surface_is_drawn_from_its_files_and_says_its_datum(tmp_path: Path):
+    written = town.write(tmp_path, seed=1, size_px=(96, 128), photos=0)
+    figure = figures.surface_of(str(written.after), str(written.dsm_after))
+    assert "ellipsoid" in figure.axes[1].get_title(loc="left")
+    other = town.write(tmp_path / "other", seed=1, size_px=128, photos=0)
+    with pytest.raises(BadInput, match="DSM: found another grid"):
+        figures.surface_of(str(written.after), str(other.dsm_after))

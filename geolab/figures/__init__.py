@@ -5,7 +5,7 @@ Every function returns a matplotlib Figure; `show(figure, path)` shows it and ke
 
 from geolab.figures.charts import curves, histogram, pr_curve, scores
 from geolab.figures.cover import coverage
-from geolab.figures.files import pair_of
+from geolab.figures.files import pair_of, surface_of
 from geolab.figures.pictures import contact_sheet, pair, scale_bar
 from geolab.figures.scenes import cameras, renders, surface
 from geolab.figures.style import png, show, style
@@ -26,4 +26,5 @@ __all__ = [
     "show",
     "style",
     "surface",
+    "surface_of",
 ]

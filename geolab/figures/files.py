@@ -1,4 +1,4 @@
-"""A pair straight from its files: read small, on one grid, and drawn."""
+"""A pair or a surface straight from its files: read small, on one grid, and drawn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rasterio.vrt import WarpedVRT
 from geolab import display, raster
 from geolab.errors import BadInput
 from geolab.figures.pictures import LONGEST_PX, MASK_NODATA, pair
+from geolab.figures.scenes import surface
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +42,32 @@ def pair_of(
     masks = [None if uri is None else _read_mask(uri, info, shape) for uri in (overlay, truth)]
     metres = raster.gsd_m(info) * scale if info.crs is not None else None
     return pair(views[0], views[1], masks[0], gsd_m=metres, dates=dates, titles=titles, truth=masks[1])
+
+
+def surface_of(orthophoto: str, dsm: str) -> Figure:
+    """An orthophoto | its heights | their uncertainty, read at the size they are drawn; see `surface`.
+
+    dsm: bands height and, if it has a second, sigma. Raises NotFound, FileRejected;
+    BadInput if the grids differ.
+    """
+    info = raster.read_info(dsm)
+    other = raster.read_info(orthophoto)
+    if (info.shape, info.transform, info.crs) != (other.shape, other.transform, other.crs):
+        raise BadInput("DSM", found="another grid than the orthophoto's", expected="the same one")
+    scale = max(1.0, max(info.shape) / LONGEST_PX)
+    shape = (max(1, round(info.height / scale)), max(1, round(info.width / scale)))
+    with raster.open_raster(orthophoto) as dataset:
+        picture = dataset.read(out_shape=(dataset.count, *shape), resampling=Resampling.average)
+    with raster.open_raster(dsm) as dataset:
+        bands = list(range(1, min(dataset.count, 2) + 1))
+        heights = dataset.read(
+            bands, out_shape=(len(bands), *shape), masked=True, resampling=Resampling.average
+        )
+        datum = dataset.tags().get("VERTICAL_DATUM", "")
+    known = heights.astype(np.float32).filled(np.nan)
+    above = f"above {datum}" if datum and datum != "unknown" else "datum unknown" if datum else ""
+    sigma = known[1] if len(known) > 1 else None
+    return surface(picture, known[0], gsd_m=raster.gsd_m(info) * scale, sigma=sigma, datum=above)
 
 
 def _read(uri: str, like: raster.Info, shape: tuple[int, int]) -> Array:

@@ -15,18 +15,21 @@ MOST_CAMERAS = 20_000
 NEAR = 1e-6  # depth below which a point is behind a camera
 
 
-def record(scene: Scene, *, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def record(scene: Scene, *, image_px: int = 0, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The facts of a scene in JSON's types, to be written with the model that was trained on it.
 
-    facts: more of them, which `cameras` and the like overrule.
+    image_px: longest side of the photos in training; 0: as they are. facts: more of them, which `cameras`
+    and the like overrule.
     """
+    pixel = gsd(scene)
     return {
         **(facts or {}),
         "cameras": [_camera_json(v.name, v.camera, held_out=v.name in scene.held_out) for v in scene.views],
         "photos": len(scene.views),
         "items": [v.item for v in scene.views if v.item],
         "taken": _taken(scene),
-        "photo_gsd_m": gsd(scene),
+        "photo_gsd_m": pixel,
+        "training_gsd_m": None if pixel is None else pixel * _reduction(scene, image_px),
         "source": scene.source,
         "warnings": list(scene.warnings),
     }
@@ -42,6 +45,24 @@ def gsd(scene: Scene) -> float | None:
     widths = [_pixel_width(v.camera, scene.points.xyz) for v in scene.views]
     known = [w for w in widths if math.isfinite(w)]
     return float(np.median(known)) if known else None
+
+
+def _reduction(scene: Scene, image_px: int) -> float:
+    """By how much the photos are smaller in training than they are."""
+    longest = float(np.median([max(v.camera.width, v.camera.height) for v in scene.views]))
+    return max(1.0, longest / image_px) if image_px else 1.0
+
+
+def product_gsd(facts: Mapping[str, Any]) -> float:
+    """The pixel on the ground that suits a model's products: that of the photos it was trained on.
+
+    Rounded to two digits. Raises BadInput if the record does not tell it.
+    """
+    found = facts.get("training_gsd_m")
+    if not isinstance(found, int | float) or not 1e-4 <= found <= 1e3:
+        expected = "the ground pixel of the photos, in metres"
+        raise BadInput("model", found=f"training_gsd_m {found!r}", expected=expected, remedy="give gsd_m")
+    return float(f"{found:.2g}")
 
 
 def _pixel_width(camera: Camera, xyz: Floats) -> float:

@@ -44,6 +44,20 @@ def test_the_ground_pixel_is_height_by_focal_length():
     assert record.gsd(scene(points=False)) is None
 
 
+def test_products_get_the_ground_pixel_of_the_photos_in_training():
+    assert record.product_gsd(record.record(scene(), image_px=320)) == pytest.approx(0.2)
+    assert record.product_gsd(record.record(scene())) == pytest.approx(0.1)
+    assert record.product_gsd(record.record(scene(), image_px=4000)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "facts", [{}, {"training_gsd_m": "wide"}, {"training_gsd_m": -1}, {"training_gsd_m": 1e9}]
+)
+def test_a_record_without_a_ground_pixel_asks_for_one(facts):
+    with pytest.raises(BadInput, match="give gsd_m"):
+        record.product_gsd(facts)
+
+
 def test_points_behind_every_camera_give_no_ground_pixel():
     made = scene()
     assert made.points is not None
