@@ -16,6 +16,7 @@ from typing import Any
 
 from geolab import __version__, settings
 from geolab.cli import output
+from geolab.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("geolab", "ok", f"{__version__} on Python {platform.python_version()}, {sys.platform}")
     yield from _packages()
     yield _cuda()
+    yield _rasterizer()
+    yield _viewer()
     yield _chromium()
     yield _workspace()
 
@@ -96,6 +99,31 @@ def _cuda() -> Finding:
     cores = len(os.sched_getaffinity(0))
     where = f"CPU, {cores} cores" if device == "False" else device
     return Finding("torch", "ok", f"{version} on {where}")
+
+
+def _rasterizer() -> Finding:
+    """What draws splats here; probed in a process of its own, for the same reason."""
+    code = "from geolab.splats import rasterize; c = rasterize.choose(); print(f'{c.name}: {c.reason}')"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("splats", "broken", "gsplat did not answer in 10 minutes", "backend=cpu")
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or ["no answer"]
+        return Finding("splats", "broken", one_line(said[0], 200), "backend=cpu works without gsplat")
+    return Finding("splats", "ok", done.stdout.strip())
+
+
+def _viewer() -> Finding:
+    from geolab.viewer import bundle
+
+    if bundle.name():
+        return Finding("3-D viewer", "ok", f"{bundle.BUNDLE.stat().st_size / 1e6:.1f} MB, no network needed")
+    return Finding(
+        "3-D viewer", "missing", "pictures from the kernel instead", "install npm, then make setup"
+    )
 
 
 def _chromium() -> Finding:

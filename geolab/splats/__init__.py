@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geolab.splats import (
         find,
+        flight,
         frame,
         gaussians,
         georef,
         images,
         io,
         items,
+        judge,
         prepare,
         products,
         rasterize,
@@ -31,12 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find",
+    "flight",
     "frame",
     "gaussians",
     "georef",
     "images",
     "io",
     "items",
+    "judge",
     "prepare",
     "products",
     "rasterize",
