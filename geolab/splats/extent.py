@@ -51,9 +51,10 @@ def surface(gaussians: Gaussians, cameras: Sequence[Camera] = ()) -> Tensor:
         means = gaussians.means.detach().cpu().double().numpy()
         kept &= torch.from_numpy(in_view(means, cameras) >= min(VIEWS, len(cameras))).to(kept.device)
     if not kept.any():
+        where = f" in view of {min(VIEWS, len(cameras))} cameras" if cameras else ""
         raise BadInput(
-            "model", found=f"no opaque Gaussian in view of {min(VIEWS, len(cameras))} cameras",
-            expected="cameras that belong to the model",
+            "model", found=f"no opaque Gaussian{where}", expected="a surface",
+            remedy="are these the cameras of this model?" if cameras else "",
         )  # fmt: skip
     return kept
 

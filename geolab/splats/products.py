@@ -67,7 +67,7 @@ class Options:
     for as many as the model's detail asks, up to 4.
     """
 
-    tile_px: int = 512  # side of the tiles; changes no pixel
+    tile_px: int = 512  # side of the tiles; changes no colour and no height
     samples: int = 0
     min_coverage: float = 0.5  # below it there is no data, 0..1
     min_views: int = 3  # photos that must have seen a surface that counts as covered, with `seen`

@@ -264,7 +264,7 @@ def _sum(strips: _Strips, base: _Plane | _Surface, rmse: float | None, correlati
             if sigma is not None:
                 told = True
                 variance += float(np.nansum((weight * sigma) ** 2)) * correlation_px**2
-    cut, fill, area, level_area, whole = total
+    cut, fill, area, level_area, whole = (float(v) for v in total)
     if not area > LEAST_KNOWN * whole:
         raise _unknown(area / whole if whole else 0.0)
     if isinstance(base, _Plane):
