@@ -6,20 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pycolmap
 
 from geolab.errors import BadInput, FileRejected, one_line
 from geolab.splats.sfm.cameras import straight
 from geolab.splats.sfm.copies import write_copies
-from geolab.splats.sfm.database import Features, Pair, Work, find_features, match, open_work, opened, register
+from geolab.splats.sfm.database import Features, Work, find_features, match, open_work, opened, register
+from geolab.splats.sfm.pairing import by_pose
 from geolab.splats.sfm.points import believed, triangulated
-from geolab.splats.views import Floats, Scene, View
+from geolab.splats.views import Scene, View
 
 LEAST_POINTS = 50
-ALL_PAIRS_UP_TO = 30  # views; beyond, each is matched with its nearest
-NEAREST = 20
-WIDEST_DEG = 70.0  # between the axes of two cameras; SIFT finds nothing in common beyond
 
 
 def triangulate(
@@ -50,7 +47,7 @@ def triangulate(
     register(place, list(cameras.values()), images)
     for _ in find_features(place, list(views), how):
         pass
-    for _ in match(place, near_pairs(views), how):
+    for _ in match(place, by_pose(views), how):
         pass
     with opened(place) as database:
         posed = _posed(database, views)
@@ -97,28 +94,6 @@ def _copies(
         else:
             good[number], cameras[number] = numbered[number], straight(made, number)
     return good, cameras, warnings
-
-
-def near_pairs(views: dict[int, View]) -> list[Pair]:
-    """The pairs of views that may see the same: axes less than WIDEST_DEG apart, and near each other.
-
-    Up to ALL_PAIRS_UP_TO views distance does not matter; beyond, each has its NEAREST.
-    """
-    ids = sorted(views)
-    centres = np.stack([views[n].camera.position for n in ids])
-    axes = np.stack([views[n].camera.world_to_camera[2, :3] for n in ids])
-    facing = axes @ axes.T > np.cos(np.radians(WIDEST_DEG))
-    np.fill_diagonal(facing, False)
-    chosen = facing if len(ids) <= ALL_PAIRS_UP_TO else facing & _nearest(centres, facing)
-    return [(ids[i], ids[j]) for i, j in zip(*np.nonzero(np.triu(chosen | chosen.T)), strict=True)]
-
-
-def _nearest(centres: Floats, allowed: np.ndarray) -> np.ndarray:
-    """[V, V] whether the second is one of the NEAREST allowed ones of the first."""
-    distance = np.linalg.norm(centres[:, None] - centres[None], axis=2)
-    distance[~allowed] = np.inf
-    rank = distance.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    return rank < NEAREST
 
 
 def _posed(database: pycolmap.Database, views: dict[int, View]) -> pycolmap.Reconstruction:
