@@ -164,7 +164,10 @@ class Viewer(anywidget.AnyWidget):
         self.drawn_by = str(content.get("renderer") or "")[:20]
 
     def _picked(self, content: Mapping[str, Any]) -> None:
-        points = np.array(content.get("points"), np.float64).reshape(-1, 3)
+        try:
+            points = np.array(content.get("points"), np.float64).reshape(-1, 3)
+        except (TypeError, ValueError):
+            return
         if not len(points) or not np.isfinite(points).all():
             return
         if content.get("tool") == "measure":

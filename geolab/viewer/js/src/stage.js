@@ -4,6 +4,7 @@ import { Color, MathUtils, PerspectiveCamera, Quaternion, Scene, Vector3, WebGLR
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 
 import { fitted, intrinsics, poseOf, project, worldToCamera } from "./cameras.js";
+import { readHarmonics, writeHarmonics } from "./harmonics.js";
 
 const FOV_DEG = 50;
 const FLIGHT_MS = 700;
@@ -76,9 +77,12 @@ export class Stage {
 
   /** Take the model's bytes. Resolves to the splats when they can be drawn. */
   async load(bytes) {
+    const harmonics = await readHarmonics(bytes);
+    if (this.gone) return null;
     this.mesh = new SplatMesh({ fileBytes: bytes, fileType: SplatFileType.SPZ, extSplats: true });
     await this.mesh.initialized;
     if (this.gone) return null;
+    writeHarmonics(this.mesh.extSplats, harmonics);
     this.scene.add(this.mesh);
     this.invalidate();
     return this.mesh.extSplats;
