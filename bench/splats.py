@@ -5,9 +5,9 @@ python bench/splats.py [--quick] [--backend cuda] [--train SECONDS] [--both STEP
 A pair is a Gaussian and a pixel that it is blended into (opacity there 1/255 or more, light left); pairs are
 counted by a plain loop. Bounds, measured in the same run on one thread: what the arithmetic of a pair costs
 at the rate of multiply-adds that this machine reaches; and what it costs in a compiled loop over rows of
-pixels in the nearest cache, without tiles, lists, masks or anything else. Prints for each size: pairs, memory,
-milliseconds of an image alone, forward (keeping what gradients need), backward and both; processor time, which
-other work on the machine disturbs less, a pair and beside the bounds; and what two threads gain.
+pixels in the nearest cache, without tiles, lists, masks or anything else. Prints for each size: pairs,
+memory, milliseconds of an image alone, forward (keeping what gradients need), backward and both; processor
+time, which other work disturbs less, for a pair and beside the bounds; and what two threads gain.
 --train: also the time of a training step, on photos of the sample town (0: not). --both: trains on the CPU
 and on CUDA and compares what they reach.
 """
@@ -60,9 +60,9 @@ def main() -> None:
     print(f"back end {choice.name}: {choice.reason}")
     torch.set_num_threads(1)
     bound = bounds()
-    against_reference(told.backend)
     for size in SIZES[: min(told.sizes, 2) if told.quick else told.sizes]:
         measure(size, told.backend, bound, cores, repeats=3 if told.quick else 7)
+    against_reference(told.backend)
     torch.set_num_threads(cores)
     if told.train > 0:
         step_time(told.backend, told.train)
