@@ -118,10 +118,10 @@ def test_harmonics_are_packed_as_sparks_shader_reads_them():
 
 @needs_modules
 def test_a_picked_point_lies_where_the_rasterizer_has_its_median_depth(world):
-    model = world.terrain(6000)
-    seen = world.camera((25, -55, 50), (0, 0, 0), width=96, height=64, focal_px=70)
+    model = world.terrain(12_000)
+    seen = world.camera((25, -55, 50), (0, 0, 0), width=288, height=192, focal_px=210)
     depth = rasterize.render(model, seen, median_depth=True).median_depth
-    rows, columns = (v.ravel() for v in np.mgrid[2:64:6, 2:96:6])
+    rows, columns = (v.ravel() for v in np.mgrid[6:192:18, 6:288:18])
     rays, points = _rays(seen, columns + 0.5, rows + 0.5), _flat(model)
     found = node(
         f"const {{medianPoint}} = await import({json.dumps((JS / 'src' / 'pick.js').as_uri())});"
@@ -145,7 +145,7 @@ def test_a_picked_point_lies_where_the_rasterizer_has_its_median_depth(world):
     assert np.median(difference) < 0.5
     assert np.percentile(difference, 95) < 2
     off = np.abs(places[:, 2] - world.ground(*places.T[:2]))
-    assert np.median(off[off < 3]) < 0.1  # of the hills; what is higher is a roof
+    assert np.median(off[off < 3]) < 0.15  # of the hills; what is higher is a roof
 
 
 def _rays(seen: Camera, columns, rows) -> np.ndarray:
