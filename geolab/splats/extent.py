@@ -20,9 +20,11 @@ Floats = NDArray[np.float64]
 
 VIEWS = 3  # cameras that must have a place in view
 OPAQUE = 0.1  # opacity from which a Gaussian counts as surface
-FAR = 3.0  # times a camera's median depth, beyond which it sees background
+FAR = 2.0  # times a camera's median depth, beyond which it sees background
 TAIL = 0.01  # share of the surface that is left out at each side
-HEIGHT_TAIL = 0.001  # the same, of heights
+LAYER = 0.02  # of the range of heights
+THIN = 5e-4  # share of the surface below which a layer holds floaters only
+MOST_LAYERS = 1000
 
 
 def in_view(means: Floats, cameras: Sequence[Camera]) -> NDArray[np.int64]:
@@ -68,17 +70,27 @@ def bulk(gaussians: Gaussians, frame: Frame, crs: CRS, cameras: Sequence[Camera]
 
 
 def height_range(gaussians: Gaussians, frame: Frame, cameras: Sequence[Camera] = ()) -> tuple[float, float]:
-    """The heights (lowest, highest), metres in the frame's datum, between which there is no floater.
+    """The heights (lowest, highest), metres in the frame's datum, beyond which there are only floaters.
 
-    Those of the surface but for HEIGHT_TAIL at each end, and a tenth of their range (at least a metre)
-    more; below the lowest camera if the cameras are above the scene.
+    From the middle 98 % of the surface up and down as far as every layer of it (LAYER of that range thick, at
+    least half a metre) holds at least THIN of the surface, so that a tower stays and a cloud under the
+    ground goes; and a layer more. Below the lowest camera if the cameras are above the scene.
     """
     kept = surface(gaussians, cameras)
     height = frame.lonlat(gaussians.means[kept].detach().cpu().double().numpy())[:, 2]
-    low, middle, high = np.quantile(height, [HEIGHT_TAIL, 0.5, 1 - HEIGHT_TAIL])
-    room = max(1.0, 0.1 * (high - low))
-    top = high + room
+    low, middle, high = np.quantile(height, [TAIL, 0.5, 1 - TAIL])
+    layer = max(0.5, LAYER * float(high - low))
+    least = max(1.0, THIN * len(height))
+    top = high + layer * _layers(height - high, layer, least)
+    bottom = low - layer * _layers(low - height, layer, least)
     if cameras:
         lowest = frame.lonlat(np.stack([c.position for c in cameras]))[:, 2].min()
         top = min(top, lowest) if lowest > middle else top
-    return float(low - room), float(top)
+    return float(bottom), float(top)
+
+
+def _layers(above: Floats, layer: float, least: float) -> int:
+    """How many layers upwards from 0 to draw: those that hold enough without a gap, and one more."""
+    number = np.floor(above[(above > 0) & (above < MOST_LAYERS * layer)] / layer).astype(int)
+    thin = np.flatnonzero(np.bincount(number, minlength=MOST_LAYERS) < least)
+    return 1 + (int(thin[0]) if len(thin) else MOST_LAYERS)

@@ -94,28 +94,31 @@ def _linear(frame: Frame, grid: Grid, across: float, along: float) -> Floats:
 
 
 def flatten(
-    gaussians: Gaussians, frame: Frame, grid: Grid, *, heights: tuple[float, float] | None = None
-) -> Flat:
+    gaussians: Gaussians, frame: Frame, grid: Grid, *, heights: tuple[float, float] | None = None,
+    kept: Tensor | None = None,
+) -> Flat:  # fmt: skip
     """The Gaussians that can be seen, over a grid.
 
-    heights: lowest and highest of the means that are kept, metres in the frame's datum.
+    heights: lowest and highest of the means that are kept, metres in the frame's datum. kept: [N] bool,
+    those that may be seen.
     """
     rotation, per_metre = similarity(frame, grid)
     columns, rows, height = _places(gaussians.means, frame, grid)
     low, high = heights or (-np.inf, np.inf)
-    kept = (gaussians.opacities > 1 / 255).cpu().numpy() & np.isfinite(columns + rows + height)
-    kept = np.flatnonzero(kept & (height >= low) & (height <= high))
+    opaque = gaussians.opacities > 1 / 255 if kept is None else kept & (gaussians.opacities > 1 / 255)
+    good = opaque.cpu().numpy() & np.isfinite(columns + rows + height)
+    picked = np.flatnonzero(good & (height >= low) & (height <= high))
     device = gaussians.means.device
-    index = torch.from_numpy(kept).to(device)
-    picked = gaussians.map(lambda t: t.detach()[index])
-    scales = picked.scales * per_metre
-    turned = _turn(rotation, picked.quats)
-    down = torch.tensor([0.0, 0.0, -1.0], device=device, dtype=picked.sh.dtype).expand(1, 1, 3)
+    index = torch.from_numpy(picked).to(device)
+    chosen = gaussians.map(lambda t: t.detach()[index])
+    scales = chosen.scales * per_metre
+    turned = _turn(rotation, chosen.quats)
+    down = torch.tensor([0.0, 0.0, -1.0], device=device, dtype=chosen.sh.dtype).expand(1, 1, 3)
     return Flat(
-        *(torch.from_numpy(np.round(v[kept] * FINENESS) / FINENESS).to(device)
+        *(torch.from_numpy(np.round(v[picked] * FINENESS) / FINENESS).to(device)
           for v in (columns, rows, height * per_metre)),
         reach=REACH * (scales.amax(dim=1) ** 2 + 0.3).sqrt() + 1, quats=turned, scales=scales,
-        opacities=picked.opacities, colours=harmonics.colours(picked.sh_degree, down, picked.sh)[0],
+        opacities=chosen.opacities, colours=harmonics.colours(chosen.sh_degree, down, chosen.sh)[0],
         index=index, per_metre=per_metre,
     )  # fmt: skip
 

@@ -7,8 +7,8 @@
 The model is drawn tile by tile along parallel rays straight down, so nothing leans and memory does not
 grow with the product. The orthophoto is RGBA, its alpha the coverage. The DSM's bands are the height
 (where the ray has lost half its light), its sigma (how far the surface is smeared along the ray), and
-the coverage: the share of the ray that surface stops or, with `seen`, surface that was seen from
-enough photos.
+the coverage: the share of the ray that surface stops or, with `seen`, surface that was seen in enough
+photos; what none has seen is then not drawn at all.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Options:
     """How to draw.
 
     heights: (lowest, highest) mean of the Gaussians that are drawn, metres in the frame's datum: what lies
-    outside is a floater; None for extent.height_range. samples: side of the grid of rays in a pixel; 0
-    for as many as the model's detail asks, up to 4.
+    outside is a floater; None for what extent.height_range finds. samples: rays along each side of a pixel;
+    0 for as many as the model's detail asks, up to 4.
     """
 
     tile_px: int = 512  # side of the tiles; changes no colour and no height
@@ -185,7 +185,8 @@ def _draw(job: _Job) -> Iterator[Tile]:
     options = job.options
     heights = options.heights or extent.height_range(job.gaussians, job.frame, job.cameras)
     times = options.samples or _samples(job)
-    flat = flatten(job.gaussians, job.frame, job.grid.finer(times), heights=heights)
+    kept = None if job.seen is None else job.seen.views > 0  # the others are guesses
+    flat = flatten(job.gaussians, job.frame, job.grid.finer(times), heights=heights, kept=kept)
     if not len(flat):
         raise BadInput(
             "model", found=f"no Gaussian between {heights[0]:.1f} and {heights[1]:.1f} m", expected="some"
@@ -202,7 +203,7 @@ def _draw(job: _Job) -> Iterator[Tile]:
                 backend=options.backend,
             )  # fmt: skip
             within = _within(job, window)
-            valid = within & (pixels.alpha >= options.min_coverage) & np.isfinite(pixels.height)
+            valid = within & (pixels.coverage >= options.min_coverage) & np.isfinite(pixels.height)
             image.write(_rgba(pixels, valid), window)
             surface.write(_bands(pixels, valid), window)
             covered += int(valid.sum())
@@ -258,7 +259,7 @@ def _within(job: _Job, window: Window) -> NDArray[np.bool_]:
 def _rgba(pixels: Pixels, valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """[4, y, x], not premultiplied, 0 where not valid."""
     straight = pixels.rgb / np.maximum(pixels.alpha, 1e-6)[..., None]
-    stacked = np.concatenate([straight, pixels.alpha[..., None]], axis=-1)
+    stacked = np.concatenate([straight, pixels.coverage[..., None]], axis=-1)
     levels = np.clip(stacked, 0, 1) * 255 + 0.5
     return np.where(valid[..., None], levels, 0).astype(np.uint8).transpose(2, 0, 1)
 

@@ -84,21 +84,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _command(out: Path, shape: tuple[int, int], fps: float, crf: int) -> list[str]:
-    colours = [
-        "-color_primaries",
-        "bt709",
-        "-color_trc",
-        "bt709",
-        "-colorspace",
-        "bt709",
-        "-color_range",
-        "tv",
-    ]
+    scale = "scale=in_range=pc:out_range=tv:out_color_matrix=bt709"
+    named = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
     return [
         ffmpeg(), "-hide_banner", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
         "-s", f"{shape[1]}x{shape[0]}", "-r", f"{fps:g}", "-i", "pipe:0", "-an",
-        "-vf", "scale=in_range=pc:out_range=tv:out_color_matrix=bt709", "-c:v", "libx264", "-preset", PRESET,
-        "-crf", str(crf), "-pix_fmt", "yuv420p", *colours, "-threads", str(THREADS), "-map_metadata", "-1",
+        "-vf", f"{scale},{named}", "-c:v", "libx264", "-preset", PRESET,
+        "-crf", str(crf), "-pix_fmt", "yuv420p", "-threads", str(THREADS), "-map_metadata", "-1",
         "-fflags", "+bitexact", "-flags:v", "+bitexact", "-movflags", "+faststart", "-f", "mp4",
         f"file:{out}",
     ]  # fmt: skip
