@@ -12,27 +12,24 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from scipy.ndimage import map_coordinates
 
 from geolab.errors import BadInput, FileRejected, one_line
 from geolab.ingest.exif import DAMAGED, read_exif
 from geolab.ingest.photos import FORMATS, LARGEST_PX
 from geolab.raster.info import GDAL_ERRORS, gdal_env
-from geolab.splats.loaders import lenses
+from geolab.splats.loaders import areas, lenses
 from geolab.splats.loaders.draft import alike, fitted, scaled, turned
 from geolab.splats.views import Camera, View
 
 Pixels = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
-Box = tuple[float, float, float, float]
 _OPENERS = [name for name in FORMATS if name != "MPO"]  # the JPEG plugin opens those
 _WHOLE = 0.99  # of a pixel must be free: what is masked must not shine into what is learnt
+_QUARTER, _LARGE = 1, 1024  # GDAL's overview of that size, which JPEGs from so many pixels a side have
+_FINE = 2  # a JPEG reduced while it is decoded keeps at least so many pixels a side for each new one
 _ROOM = 2  # a distorted photo is straightened at up to so many times the size asked for
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap the sides
+_FLIPPED_Y, _FLIPPED_X = (3, 4, 7, 8), (2, 3, 6, 7)  # and that mirror, after that
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ def load(view: View, *, image_px: int = 0) -> Loaded:
     free = _free(view, alpha, (width, height), work, orientation if upright else 1)
     if not straight:
         rgb, free = _straightened(rgb, free, work)
-    rgb = _box(Image.fromarray(rgb), (small.width, small.height))
-    mask = None if free is None else _box(Image.fromarray(free), (small.width, small.height)) > _WHOLE
+    rgb = _grey_values(areas.mean(rgb, (small.width, small.height)))
+    mask = None if free is None else areas.mean(free, (small.width, small.height)) > _WHOLE
     if mask is not None and not mask.any():
         raise BadInput(
             f"mask of {one_line(view.name, 80)}",
@@ -110,9 +107,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise FileRejected(str(path), "it is no photo that can be read; copy it again") from error
     except (*GDAL_ERRORS, *DAMAGED) as error:
-        detail = one_line(
-            str(error.__cause__ or error).replace(str(path), "it").replace(path.name, "it"), 100
-        )
+        detail = str(error.__cause__ or error).replace(str(path), "it").replace(path.name, "it")
         raise FileRejected(
             str(path), f"its pixels can't be read; copy it again, or leave it out ({one_line(detail, 100)})"
         ) from error
@@ -123,50 +118,49 @@ def _decoded(
 ) -> tuple[Pixels, NDArray[np.float32] | None]:
     """rgb [H, W, 3] of `size` (width, height), averaged over areas, and alpha [H, W] 0..1 or None."""
     stored = turned(*size, orientation)
-    if picture.format in ("JPEG", "MPO") and picture.mode in ("RGB", "L"):
-        found, box = _jpeg(path, picture.size, stored)
-    else:
-        found, box = _eight_bits(picture), (0.0, 0.0, float(picture.width), float(picture.height))
-    alpha = None
-    if "A" in found.getbands():
-        opaque = Image.fromarray(np.asarray(found.getchannel("A"), np.float32) / 255)
-        alpha = _box(opaque, stored, box)
-        found = found.convert("RGB")
-    rgb = Image.fromarray(_box(found, stored, box))
-    if orientation in _UPRIGHT:
-        rgb = rgb.transpose(_UPRIGHT[orientation])
-        alpha = None if alpha is None else np.asarray(Image.fromarray(alpha).transpose(_UPRIGHT[orientation]))
-    return np.asarray(rgb), alpha
-
-
-def _jpeg(path: Path, size: tuple[int, int], wanted: tuple[int, int]) -> tuple[Image.Image, Box]:
-    """The photo at a half, a quarter or an eighth if that is still enough, and the part that is picture.
-
-    By GDAL, which counts libjpeg's warnings as errors: Pillow shows damaged JPEGs as grey or shifted.
-    """
-    factor = max(
-        f for f in (1, 2, 4, 8) if f == 1 or min(s / w for s, w in zip(size, wanted, strict=True)) >= f
+    box = (0.0, 0.0, float(picture.width), float(picture.height))
+    if picture.format in ("JPEG", "MPO"):
+        if picture.mode in ("RGB", "L"):
+            _refuse_damage(path, min(picture.size))
+        _, box = picture.draft(picture.mode, (_FINE * stored[0], _FINE * stored[1])) or (None, box)
+    found = _eight_bits(picture)
+    values = areas.mean(np.asarray(found), stored, box)
+    alpha = values[..., 3] / 255 if values.shape[2] == 4 else None
+    return (
+        _upright(_grey_values(values[..., :3]), orientation),
+        None if alpha is None else _upright(alpha, orientation),
     )
-    shape = -(-size[1] // factor), -(-size[0] // factor)
-    with gdal_env(), rasterio.open(path, driver="JPEG") as dataset:
-        bands = [1, 2, 3] if dataset.count >= 3 else [1, 1, 1]
-        pixels = dataset.read(bands, out_shape=(3, *shape))
-    return Image.fromarray(pixels.transpose(1, 2, 0)), (0.0, 0.0, size[0] / factor, size[1] / factor)
+
+
+def _grey_values(values: np.ndarray) -> Pixels:
+    return np.rint(values).astype(np.uint8)
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels [y, x, ...] turned as EXIF asks."""
+    pixels = pixels.swapaxes(0, 1) if orientation in _TURNED else pixels
+    pixels = pixels[::-1] if orientation in _FLIPPED_Y else pixels
+    return np.ascontiguousarray(pixels[:, ::-1] if orientation in _FLIPPED_X else pixels)
+
+
+def _refuse_damage(path: Path, side: int) -> None:
+    """Raise one of GDAL_ERRORS for a JPEG whose data are damaged: Pillow shows it as grey or shifted.
+
+    GDAL counts libjpeg's warnings as errors, and reads a large photo at a quarter for that.
+    """
+    level = {"overview_level": _QUARTER} if side >= _LARGE else {}
+    with gdal_env(), rasterio.open(path, driver="JPEG", **level) as dataset:  # type: ignore[arg-type]
+        dataset.read(1)
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """RGB or RGBA; 16 bits are divided by 257."""
+    """RGB or RGBA, decoded; 16 bits are divided by 257."""
     picture.load()
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.float64) / 257
         return Image.fromarray(np.clip(values.round(), 0, 255).astype(np.uint8)).convert("RGB")
     has_alpha = "A" in picture.getbands() or "transparency" in picture.info
     return picture.convert("RGBA" if has_alpha else "RGB")
-
-
-def _box(picture: Image.Image, size: tuple[int, int], box: Box | None = None) -> np.ndarray:
-    """The picture on `size` pixels, each the mean of the area it covers."""
-    return np.asarray(picture.resize(size, Image.Resampling.BOX, box=box))
 
 
 # ---------------------------------------------------------------- masks
@@ -185,14 +179,14 @@ def _free(
         )
         size = picture.size
     # black and white, or 0 and 1: whatever is above half of the brightest
-    mask = Image.fromarray((values > float(values.max(initial=0)) / 2).astype(np.float32))
-    if orientation in _UPRIGHT and alike(size, stored):
-        mask = mask.transpose(_UPRIGHT[orientation])
-    if not alike(mask.size, (work.width, work.height)):
+    mask = values > float(values.max(initial=0)) / 2
+    if alike(size, stored):
+        mask = _upright(mask, orientation)
+    if not alike(mask.shape[::-1], (work.width, work.height)):
         raise FileRejected(
             str(view.mask), f"the mask is {size[0]} x {size[1]} pixels, its photo {stored[0]} x {stored[1]}"
         )
-    share = _box(mask, (work.width, work.height))
+    share = areas.mean(mask, (work.width, work.height))
     return share if free is None else share * free
 
 
@@ -207,14 +201,11 @@ def _straightened(
         camera.width, camera.height, camera.model, camera.distortion,
         (camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]),
     )  # fmt: skip
-    out = np.empty_like(rgb)
-    for band in range(rgb.shape[2]):
-        seen = map_coordinates(rgb[..., band], (rows, columns), np.float32, order=1, mode="nearest")
-        out[..., band] = np.where(known, seen + 0.5, 0)
+    out = areas.bilinear(rgb, rows, columns)
     share = known.astype(np.float32)
     if free is not None:
-        share *= map_coordinates(free, (rows, columns), np.float32, order=1, mode="nearest")
-    return out, share
+        share *= areas.bilinear(free[..., None], rows, columns)[..., 0]
+    return _grey_values(out * known[..., None]), share
 
 
 @lru_cache(maxsize=2)

@@ -59,11 +59,15 @@ def read(folder: Path) -> Draft:
         )
     where = _images(root, drafts[best].poses)
     poses = tuple(
-        replace(p, places=(f"{where}/{p.name}" if where else p.name,), masks=_masks(p.name))
-        for p in drafts[best].poses
+        replace(p, places=(_place(where, p.name),), masks=_masks(p.name)) for p in drafts[best].poses
     )
     warnings += _without_pose(root / where, {p.name for p in poses})
     return Draft(root, poses, drafts[best].points, warnings=tuple(warnings))
+
+
+def _place(where: str, name: str) -> str:
+    """A photo's name below the project; an absolute one stays so, and is refused."""
+    return f"{where}/{name}" if where and not name.startswith(("/", "\\")) else name
 
 
 def _masks(name: str) -> tuple[str, ...]:
@@ -132,9 +136,7 @@ def _pose(
 ) -> Pose:
     shown = one_line(name, 80)
     if number not in lens:
-        raise FileRejected(
-            str(path), f"photo '{shown}' has camera {number}, which cameras{path.suffix} lacks"
-        )
+        raise FileRejected(str(path), f"photo '{shown}' has the unknown camera {number}")
     if not np.isfinite([*q, *t]).all() or not 0.5 < np.linalg.norm(q) < 2:
         raise FileRejected(str(path), f"photo '{shown}' has the impossible pose {q}, {t}")
     world_to_camera = np.eye(4)
@@ -246,6 +248,8 @@ def _images_txt(path: Path, lens: dict[int, Camera]) -> Iterator[Pose]:
         try:
             _, *values, camera, name = line.split(maxsplit=9)
             q_and_t, number = [float(v) for v in values], int(camera)
+            if len(q_and_t) != 7:
+                raise ValueError
         except ValueError as error:
             raise FileRejected(str(path), f"'{one_line(line, 60)}' is no photo of COLMAP") from error
         next(lines, "")  # its observations; an empty line if it has none
