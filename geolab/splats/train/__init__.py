@@ -6,7 +6,8 @@ model = step.model
 """
 
 from geolab.splats.train.config import TrainConfig
-from geolab.splats.train.evaluate import Scores, ViewScores, evaluate
-from geolab.splats.train.loop import Model, Step, Validation, train
+from geolab.splats.train.loop import train
+from geolab.splats.train.results import Model, Step, Validation
+from geolab.splats.train.scores import Scores, ViewScores, evaluate
 
 __all__ = ["Model", "Scores", "Step", "TrainConfig", "Validation", "ViewScores", "evaluate", "train"]

@@ -16,7 +16,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,65 +26,20 @@ from torch import Tensor
 
 from geolab.errors import BadInput
 from geolab.splats import rasterize
-from geolab.splats.frame import Frame
 from geolab.splats.gaussians import SH_DEGREES, Gaussians
 from geolab.splats.train import begin, densify, exposure, mcmc, schedule
 from geolab.splats.train.adam import Learnt
 from geolab.splats.train.checkpoint import NAME, State, read_checkpoint, write_checkpoint
 from geolab.splats.train.config import TrainConfig
-from geolab.splats.train.evaluate import score
 from geolab.splats.train.losses import Judge
 from geolab.splats.train.memory import peak_mb
 from geolab.splats.train.photos import Picture, open_album
+from geolab.splats.train.results import Model, Step, Validation
+from geolab.splats.train.scores import score
 from geolab.splats.views import Scene
 
 NOISE, REFINE, BACKGROUND = range(3)  # purposes of random numbers
 COEFFICIENTS = {degree: count for count, degree in SH_DEGREES.items()}
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Scores on the views that were held out, means over them; see `evaluate.Scores`."""
-
-    psnr: float
-    psnr_corrected: float
-    ssim: float
-    lpips: float | None
-    gaussians: int
-    memory_mb: float  # most so far; of the process, on CUDA of torch
-
-
-@dataclass(frozen=True)
-class Model:
-    """What was learnt: Gaussians in the frame of the scene, and how they were made.
-
-    metrics: psnr, ssim, ... of the last validation. facts: settings, start, time, history, versions of the
-    rasterizer. warnings: one line each, those of the scene among them.
-    """
-
-    gaussians: Gaussians
-    frame: Frame | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one step did; `validation` comes now and then, `model` with the last step.
-
-    step: counts from 1. progress: 0..1 of the steps or of the budget, whichever is further. its_per_s: steps
-    a second, over the last ones. image_px: longest side in this step.
-    """
-
-    step: int
-    loss: float
-    gaussians: int
-    its_per_s: float
-    progress: float
-    image_px: int
-    validation: Validation | None = None
-    model: Model | None = field(default=None, repr=False)
 
 
 def train(
@@ -106,7 +61,7 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
-        training = _Training(scene, config, initial)
+        training = Training(scene, config, initial)
         if path is not None and resume and path.is_file():
             training.restore(path)
         yield from training.steps(path)
@@ -114,7 +69,7 @@ def train(
         torch.set_num_threads(threads)
 
 
-class _Training:
+class Training:
     """One training: its photos, what it has learnt, and where it stands."""
 
     def __init__(self, scene: Scene, config: TrainConfig, initial: Gaussians | None):
@@ -177,6 +132,7 @@ class _Training:
             state.elapsed_s = now - began
             step = dataclasses.replace(step, its_per_s=speed, progress=self.progress())
             if self._due():
+                self.check_finite()
                 step = dataclasses.replace(step, validation=self.validate())
                 state.finished = self.progress() >= 1
                 state.elapsed_s = time.monotonic() - began
@@ -216,15 +172,18 @@ class _Training:
         total = loss + self._regularisers(leaves)
         found = float(loss.detach())
         if not math.isfinite(found):
-            raise BadInput(
-                "training", found=f"a loss of {found} in step {state.step}", expected="a finite one",
-                remedy="lower the learning rates (lr_means, lr_scales), or check the cameras",
-            )  # fmt: skip
+            raise _diverged(f"a loss of {found} in step {state.step}")
         total.backward()
         self._learn(leaves, matrix, meta, number, progress)
         self._strategy(meta, progress)
         side = max(picture.shape)
         return Step(state.step, found, len(self.learnt), 0.0, progress, side)
+
+    def check_finite(self) -> None:
+        """Raises BadInput if any Gaussian is no number: the rasterizer leaves those out without a word."""
+        bad = sum(int((~value.isfinite()).sum()) for value in self.learnt.values.values())
+        if bad:
+            raise _diverged(f"{bad} values of Gaussians that are no numbers by step {self.state.step}")
 
     def _picture(self, number: int, progress: float) -> Picture:
         level = schedule.level(self.config, progress, levels=self.album.levels)
@@ -283,7 +242,8 @@ class _Training:
                 mcmc.refine(
                     self.learnt, cap=config.cap, growth=config.growth, generator=self._generator(REFINE)
                 )
-            rate = config.noise * schedule.means_rate(config, progress, extent=self.extent)
+            # the noise grows with the square of a size: in a scene of extent 1, as gsplat trains it
+            rate = config.noise * schedule.means_rate(config, progress, extent=1.0) / self.extent
             mcmc.explore(self.learnt, rate=rate, generator=self._generator(NOISE))
             return
         if progress >= config.refine_until:
@@ -344,3 +304,10 @@ class _Training:
             self.gaussians().map(lambda t: t.cpu()), self.scene.frame, metrics, facts, self.warnings
         )
         return Step(**{**told, "validation": validation, "model": model})
+
+
+def _diverged(found: str) -> BadInput:
+    return BadInput(
+        "training", found=found, expected="finite numbers",
+        remedy="lower the learning rates (lr_means, lr_scales), or check the cameras",
+    )  # fmt: skip

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 NEIGHBOURS = 3  # whose distance makes a Gaussian's size, Kerbl et al. (2023)
 LARGEST = 20.0  # times the median size: points that stand alone become no clouds
 OVERLAP = 0.7  # of neighbouring photos that look the same way, where depth has to be guessed
-REACH = 1.2  # of the random volume, times what the cameras see at the depth they look at
+CROSSING = 0.1  # mean squared sine of the angles to the axes' common direction, from which they cross
+AROUND = 0.5, 1.5  # depths of random places, times the depth that is looked at
 
 
 def from_points(
@@ -84,55 +85,54 @@ def at_random(
 ) -> Gaussians:
     """Grey Gaussians at random in the volume that at least two of the cameras see.
 
-    The volume lies around the depth at which the cameras' axes come closest; where all look the same way,
-    around the one at which neighbours overlap by 70 %. Raises BadInput if no place is seen by two.
+    They lie on random rays of random cameras, from half to one and a half times as deep as `looked_at` says.
+    Raises BadInput if two cameras see no place together.
     """
-    centre, reach = volume(cameras)
+    depth = looked_at(cameras)
     found: list[Floats] = []
     rng = np.random.default_rng((seed, 3))
     for _ in range(200):
-        places = centre + rng.uniform(-reach, reach, (4 * count, 3))
+        each = count // len(cameras) + 1
+        drawn = [_on_rays(c, d, each, rng) for c, d in zip(cameras, depth, strict=True)]
+        places = np.concatenate(drawn)
         found.append(places[seen_by(cameras, places) >= 2])
         if sum(map(len, found)) >= count:
             break
-    places = np.concatenate(found)[:count]
+    places = rng.permutation(np.concatenate(found))[:count]
     if len(places) <= NEIGHBOURS:
         raise BadInput(
-            "cameras", found="no volume that two of them see", expected="photos that overlap",
+            "cameras", found="no place that two of them see", expected="photos that overlap",
             remedy="check the poses, or start from points",
         )  # fmt: skip
     grey = np.full((len(places), 3), 128, np.uint8)
     return from_points(Points(places, grey), opacity=opacity, scale=scale)
 
 
-def volume(cameras: Sequence[Camera]) -> tuple[Floats, Floats]:
-    """The middle [3] and half the sides [3] of a box, in the scene's axes, that the cameras look at."""
+def _on_rays(camera: Camera, depth: float, count: int, rng: np.random.Generator) -> Floats:
+    pixel = np.column_stack([rng.random((count, 2)) * (camera.width, camera.height), np.ones(count)])
+    seen = pixel @ np.linalg.inv(camera.K).T * (depth * rng.uniform(*AROUND, count))[:, None]
+    return seen @ camera.world_to_camera[:3, :3] + camera.position
+
+
+def looked_at(cameras: Sequence[Camera]) -> Floats:
+    """How deep each camera's subject lies, a guess [C].
+
+    Where the cameras' axes come closest to each other; if they look much the same way (or from it, apart), as
+    deep as lets nearest neighbours overlap by 70 %. Raises BadInput for cameras at one place.
+    """
     origin = np.stack([c.position for c in cameras])
     axis = np.stack([c.world_to_camera[2, :3] for c in cameras])
     across = np.eye(3) - axis[:, :, None] * axis[:, None, :]  # [C, 3, 3]
-    strength, direction = np.linalg.eigh(across.mean(axis=0))
-    if strength[0] > 0.02:  # the axes cross
+    if np.linalg.eigvalsh(across.mean(axis=0))[0] > CROSSING:
         centre = np.linalg.solve(across.sum(axis=0), np.einsum("cij,cj->i", across, origin))
-        depth = float(np.median(np.einsum("ci,ci->c", centre - origin, axis)))
-    else:
-        depth = _overlapping_depth(cameras, origin)
-        centre = origin.mean(axis=0) + depth * axis.mean(axis=0) / np.linalg.norm(axis.mean(axis=0))
-    if not depth > 0:
-        raise BadInput(
-            "cameras", found="axes that meet behind them", expected="cameras that look at one place",
-            remedy="start from points",
-        )  # fmt: skip
-    half = depth * max(c.width / c.K[0, 0] for c in cameras) / 2
-    spread = np.abs(origin - origin.mean(axis=0)).max(axis=0)
-    upright = np.abs(direction[:, 0])  # the direction nearest to all axes
-    return centre, REACH * np.maximum(half * (1 - 0.6 * upright), spread * (1 - upright))
-
-
-def _overlapping_depth(cameras: Sequence[Camera], origin: Floats) -> float:
-    """The depth at which nearest neighbours overlap by OVERLAP, or the distance itself for two cameras."""
-    nearest = np.median(KDTree(origin).query(origin, k=2)[0][:, 1])
-    width = np.median([c.width / c.K[0, 0] for c in cameras])
-    return float(nearest / ((1 - OVERLAP) * width))
+        depth = np.einsum("ci,ci->c", centre - origin, axis)
+        if (depth > 0).all():
+            return depth
+    nearest = float(np.median(KDTree(origin).query(origin, k=2)[0][:, 1]))
+    if nearest <= 0:
+        raise BadInput("cameras", found="all at one place", expected="photos from several places")
+    width = float(np.median([c.width / c.K[0, 0] for c in cameras]))
+    return np.full(len(cameras), nearest / ((1 - OVERLAP) * width))
 
 
 def seen_by(cameras: Sequence[Camera], places: Floats) -> NDArray[np.int64]:
