@@ -26,7 +26,7 @@ from geolab.splats.gaussians import Gaussians
 from geolab.splats.io import glb, ply, sidecar, spz, tiles3d
 from geolab.splats.transform import transform as rotate
 
-__all__ = ["FORMATS", "Splats", "info", "read", "rotate", "sidecar_path", "write"]
+__all__ = ["FORMATS", "Splats", "convert", "info", "read", "rotate", "sidecar_path", "write"]
 
 FORMATS = (".ply", ".spz", ".glb", ".json")
 
@@ -38,7 +38,8 @@ class Splats:
     """What a file holds.
 
     frame: None if it does not say where on Earth it lies. meta: free facts that were written with it.
-    format: ply, spz, glb or 3dtiles. warnings: one line each, on what was ignored.
+    format: ply, spz, glb or 3dtiles. warnings: one line each, on what was ignored. files: the model's, by
+    path or URI: the one that was named, then its content (3D Tiles) or sidecar.
     """
 
     gaussians: Gaussians
@@ -46,6 +47,7 @@ class Splats:
     meta: dict[str, Any] = field(default_factory=dict)
     format: str = ""
     warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def read(uri: str | Path) -> Splats:
@@ -58,13 +60,12 @@ def read(uri: str | Path) -> Splats:
         with path.open("rb") as stream:
             start = stream.read(16)
         if start.startswith(ply.MAGIC):
-            gaussians, notes = ply.read(path, href)
-            return _splats("ply", gaussians, _beside(uri, path), notes)
+            return _beside("ply", *ply.read(path, href), href, path)
         if start.startswith(spz.MAGICS):
-            gaussians, notes = spz.read(path, href)
-            return _splats("spz", gaussians, _beside(uri, path), notes)
+            return _beside("spz", *spz.read(path, href), href, path)
         if start.startswith(glb.MAGIC):
-            return _splats("glb", *glb.read(path, href))
+            gaussians, told, notes = glb.read(path, href)
+            return Splats(gaussians, told.frame, told.meta, "glb", tuple(notes), (href,))
         if start.lstrip().startswith(b"{"):
             return _read_tileset(uri, path)
     raise FileRejected(href, "not a model of splats; expected PLY, SPZ, GLB or a tileset.json")
@@ -105,8 +106,45 @@ def info(path: str | Path) -> dict[str, Any]:
     return facts.describe(path, read(path))
 
 
-def _splats(name: str, gaussians: Gaussians, told: sidecar.Told, notes: list[str]) -> Splats:
-    return Splats(gaussians, told.frame, told.meta, name, tuple(notes))
+def convert(source: str | Path, out: str | Path, *, replace: bool = False) -> dict[str, Any]:
+    """file, gaussians, bytes, changed, warnings of a model that was written in another format.
+
+    changed: what the format cost, measured by reading it back: see `geolab.splats.io.facts.difference`.
+    Raises BadInput if `out` is there and not to be replaced; as `read` and `write` do.
+    """
+    from geolab.splats.io import facts
+
+    if Path(out).exists() and not replace:
+        raise BadInput(
+            "output", found=f"{out}, which is there", expected="a new name",
+            remedy="replace it with --force (replace=True)",
+        )  # fmt: skip
+    splats = read(source)
+    target = write(out, splats.gaussians, splats.frame, meta=splats.meta)
+    made = read(target)
+    datum = "" if splats.frame is None else splats.frame.vertical_datum
+    notes = [*splats.warnings]
+    if made.format == "3dtiles" and datum != "ellipsoid":
+        notes.append(f"heights above {datum} were taken as ellipsoidal; a globe shows them off by the geoid")
+    if made.format == "glb" and splats.frame is not None:
+        notes.append("only geolab reads the place on Earth that a GLB keeps; write a tileset.json for globes")
+    return {
+        "file": str(target),
+        "format": made.format,
+        "gaussians": len(made.gaussians),
+        "bytes": facts.size_bytes(made),
+        "changed": facts.difference(splats.gaussians, made.gaussians),
+        "warnings": notes,
+    }
+
+
+def _beside(name: str, gaussians: Gaussians, notes: list[str], href: str, path: Path) -> Splats:
+    """The model with what its sidecar tells; path: its local copy."""
+    place = href + sidecar.SUFFIX
+    if not store.exists(place):
+        return Splats(gaussians, None, {}, name, tuple(notes), (href,))
+    told = sidecar.parse(store.read_bytes(place), place, digest=store.sha256(path))
+    return Splats(gaussians, told.frame, told.meta, name, tuple(notes), (href, place))
 
 
 def _read_tileset(uri: str | Path, path: Path) -> Splats:
@@ -122,7 +160,7 @@ def _read_tileset(uri: str | Path, path: Path) -> Splats:
     except NotFound as error:
         raise FileRejected(href, f"its content {name} is not there") from error
     gaussians, told, more = tiles3d.place(root, gaussians, href)
-    return _splats("3dtiles", gaussians, told, notes + more)
+    return Splats(gaussians, told.frame, told.meta, "3dtiles", (*notes, *more), (href, content))
 
 
 @contextmanager
@@ -140,11 +178,3 @@ def _local(uri: str | Path) -> Iterator[Path]:
             while chunk := stream.read(store.CHUNK_BYTES):
                 target.write(chunk)
         yield copy
-
-
-def _beside(uri: str | Path, path: Path) -> sidecar.Told:
-    """What the sidecar of a model tells; path: its local copy."""
-    place = str(uri) + sidecar.SUFFIX
-    if not store.exists(place):
-        return sidecar.Told()
-    return sidecar.parse(store.read_bytes(place), place, digest=store.sha256(path))

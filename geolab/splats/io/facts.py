@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from geolab import store
-from geolab.splats.gaussians import Gaussians
+from geolab.splats.gaussians import SH_C0, Gaussians
 
 if TYPE_CHECKING:
     from geolab.splats.io import Splats
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 PERCENTILES = (1, 10, 50, 90, 99)
 _BULK = (0.5, 99.5)  # percentiles between which a model is said to lie; floaters are outside
 _COARSE_M = 1e4  # float32 steps by 1 mm there
+_ROUNDING = 1e-5  # of float32, in any of the units below
 _FAINT = 0.005  # 3DGS prunes what is more transparent
 
 
 def describe(path: str | Path, splats: Splats) -> dict[str, Any]:
-    """format, bytes, sha256, gaussians, sh_degree, bounds, bulk, extent_m, frame, lonlat, opacity, ...
+    """Numbers of a model: file, format, bytes (of all its files), sha256, gaussians, sh_degree, and more.
 
     bounds: of the centres [[x, y, z], [x, y, z]]; bulk: the same without the outermost half per cent on
     each side of each axis; extent_m: the size of the bulk. frame: None, or as `Frame.as_json`.
@@ -32,7 +34,7 @@ def describe(path: str | Path, splats: Splats) -> dict[str, Any]:
     return {
         "file": uri,
         "format": splats.format,
-        "bytes": next(iter(store.iter_files(uri))).size_bytes,
+        "bytes": size_bytes(splats),
         "sha256": store.sha256(uri),
         "gaussians": len(held),
         "sh_degree": held.sh_degree,
@@ -46,6 +48,11 @@ def describe(path: str | Path, splats: Splats) -> dict[str, Any]:
         "meta": splats.meta,
         "warnings": [*splats.warnings, *_warnings(splats)],
     }
+
+
+def size_bytes(splats: Splats) -> int:
+    """Of all files that hold the model."""
+    return sum(next(iter(store.iter_files(one))).size_bytes for one in splats.files)
 
 
 def bulk(gaussians: Gaussians) -> tuple[np.ndarray, np.ndarray]:
@@ -80,3 +87,24 @@ def _warnings(splats: Splats) -> list[str]:
     if faint > 0.1:
         found.append(f"{faint:.0%} of the Gaussians are all but transparent (opacity below {_FAINT})")
     return found
+
+
+def difference(before: Gaussians, after: Gaussians) -> dict[str, float]:
+    """The largest change of each attribute between two models of the same Gaussians in the same order.
+
+    position_m; rotation_deg; scale, as a fraction of it; opacity, 0..1; colour, of its constant, 0..1;
+    harmonics, of the other coefficients. A change of 1e-5 and less is none.
+    """
+    one, other = before.map(lambda t: t.double()), after.map(lambda t: t.double())
+    turns = torch.nn.functional.normalize(one.quats, dim=1), torch.nn.functional.normalize(other.quats, dim=1)
+    sine = torch.minimum((turns[0] - turns[1]).norm(dim=1), (turns[0] + turns[1]).norm(dim=1)) / 2
+    found = {
+        "position_m": (one.means - other.means).abs(),
+        "rotation_deg": torch.rad2deg(4 * torch.arcsin(sine.clamp(max=1))),
+        "scale": (one.log_scales - other.log_scales).abs().expm1(),
+        "opacity": (one.opacities - other.opacities).abs(),
+        "colour": (one.sh[:, 0] - other.sh[:, 0]).abs() * SH_C0,
+        "harmonics": (one.sh[:, 1:] - other.sh[:, 1:]).abs(),
+    }
+    largest = {name: float(t.max()) if t.numel() else 0.0 for name, t in found.items()}
+    return {name: value if value > _ROUNDING else 0.0 for name, value in largest.items()}

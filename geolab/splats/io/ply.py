@@ -133,8 +133,10 @@ def read_header(stream: IO[bytes], href: str, *, size: int) -> Header:
     except UnicodeDecodeError as error:
         raise FileRejected(href, "a PLY whose header is not ASCII text") from error
     header = _parse(lines, href)
-    available = size - found.end()
-    if header.smallest_bytes > available + 1:  # the last line of text may lack its end
+    available = size - found.end() + (header.format == "ascii")  # the last line of text may lack its end
+    if header.count == 0:
+        raise FileRejected(href, "holds no Gaussians")
+    if header.smallest_bytes > available:
         raise FileRejected(
             href,
             f"a truncated PLY: its header announces {header.count} vertices, at least "
@@ -161,7 +163,7 @@ def _parse(lines: list[str], href: str) -> Header:
             case ["property", "list", length, item, name] if (
                 current and {length, item} <= set(_SIZES) and name not in elements[current][1]
             ):
-                elements[current][1].append(name)
+                elements[current][1].append(f"{name} (a list)")
                 elements[current][2].append(2 if kind == "ascii" else _SIZES[length])
             case ["comment" | "obj_info", *_] | []:
                 pass

@@ -17,7 +17,6 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import gsply
 import numpy as np
 import pyarrow
 from numpy.typing import NDArray
@@ -59,6 +58,8 @@ class Header:
 
 def write(path: Path, gaussians: Gaussians) -> None:
     """Write version 3 (gzip)."""
+    import gsply  # numba loads with it
+
     turned = values.arrays(transform(gaussians, axes.Z_UP_TO_Y_UP))
     data = gsply.GSData.from_arrays(
         means=turned["means"],
@@ -114,6 +115,8 @@ def _header(raw: bytes, href: str, *, size: int, known: tuple[int, ...]) -> Head
     if not 1 <= fraction <= _POSITION_BITS:
         raise FileRejected(href, f"an SPZ with {fraction} fractional bits; expected 1 to {_POSITION_BITS}")
     header = Header(version, count, degree, fraction, flags)
+    if count == 0:
+        raise FileRejected(href, "holds no Gaussians")
     if count > MOST_GAUSSIANS or sum(header.sizes) > _LARGEST_GROWTH * size + _SLACK:
         raise FileRejected(href, f"an SPZ whose header announces {count} Gaussians in {size} bytes")
     return header

@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from geolab.errors import BadInput, FileRejected
-from geolab.splats.gaussians import SH_DEGREES, Gaussians
+from geolab.splats.gaussians import Gaussians
 
 Floats = NDArray[np.float32]
 
 LARGEST_LOG_SCALE = 80.0  # e^80 metres; float32 overflows at e^88.7
-DEGREES = {degree: count for count, degree in SH_DEGREES.items()}  # degree -> number of coefficients
+FARTHEST_M = 1e9  # more than twice the distance of the Moon
+_LARGEST = {"scale": LARGEST_LOG_SCALE, "position": FARTHEST_M, "rotation": 1e12}
+_SHORTEST = 1e-12  # of a quaternion's components, whose squares must not vanish
 
 
 def checked(
@@ -34,17 +36,16 @@ def checked(
         raise FileRejected(href, "holds no Gaussians")
     for name, array in parts.items():
         bad = ~np.isfinite(array.reshape(count, -1)).all(axis=1)
+        if name in _LARGEST:
+            bad |= ~(np.abs(array) <= _LARGEST[name]).all(axis=1)
         if name == "rotation":
-            bad |= ~(np.abs(array) > 1e-12).any(axis=1)
-        elif name == "scale":
-            bad |= ~(np.abs(array) <= LARGEST_LOG_SCALE).all(axis=1)
+            bad |= ~(np.abs(array) > _SHORTEST).any(axis=1)
         if bad.any():
-            first = int(bad.argmax())
-            what = "zero or not finite" if name == "rotation" else "not finite"
-            what = "out of range or not finite" if name == "scale" else what
+            what = {"rotation": "zero or not finite"}.get(name, "not finite or out of range")
             raise FileRejected(
                 href,
-                f"{int(bad.sum())} of {count} Gaussians have a {name} that is {what}; the first: {first}",
+                f"{int(bad.sum())} of {count} Gaussians have a {name} that is {what}; "
+                f"the first: {int(bad.argmax())}",
             )
     return Gaussians(*(torch.from_numpy(np.array(a, order="C", copy=True)) for a in parts.values()))
 
