@@ -29,7 +29,7 @@ class Shot:
 
     width, height: of the stored pixels. focal_px: of these, or None if the photo does not say.
     position: longitude, latitude, height (NaN where not stated), or None. sigma_m: across, up.
-    lens: photos of one lens share a camera. xmp: as `ingest.xmp` names it.
+    orientation: of EXIF, 1..8. lens: photos of one lens share a camera. xmp: as `ingest.xmp` names it.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Shot:
     datum: str | None
     sigma_m: tuple[float, float]
     taken: str
+    orientation: int
     lens: tuple[object, ...]
     xmp: dict[str, float]
 
@@ -63,9 +64,18 @@ def read_shot(path: Path, name: str | None = None) -> Shot:
         position=None if place is None else (place.lon, place.lat, height),
         datum=None if place is None else place.datum, sigma_m=_sigma_m(photo),
         taken=rfc3339(exif.taken.at) if exif.taken else "",
+        orientation=exif.orientation,
         lens=(exif.make, exif.model, exif.focal_mm and round(exif.focal_mm, 2), photo.width, photo.height),
         xmp=photo.xmp,
     )  # fmt: skip
+
+
+def header(path: Path, name: str) -> Shot | None:
+    """What the header of a photo says; None if it can't be read."""
+    try:
+        return read_shot(path, name)
+    except (FileRejected, OSError):
+        return None
 
 
 def _sigma_m(photo: Photo) -> tuple[float, float]:

@@ -47,13 +47,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its stage (copies, features, matches, cameras, points), progress 0..1 of the whole.
+    """One step. what: copies, features, matches, cameras or points. done: 0..1 of the whole.
 
     scene, facts: at the last step.
     """
 
-    stage: str
-    progress: float
+    what: str
+    done: float
     detail: str = ""
     scene: Scene | None = field(default=None, repr=False)
     facts: Facts | None = None

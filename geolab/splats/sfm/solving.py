@@ -24,6 +24,7 @@ from geolab.splats.sfm.solution import Facts, LensFound, Step
 from geolab.splats.views import EVERY, Scene, View
 
 LEAST_PHOTOS = 3
+GOOD_SIGMA_M = 1.0
 _STAGES = {"copies": (0.0, 0.1), "features": (0.1, 0.3), "matches": (0.3, 0.6), "cameras": (0.6, 0.95)}
 _MORE = "take more photos, each showing 60 % or more of the one before"
 
@@ -184,9 +185,13 @@ class _Solving:
 
     @property
     def priors(self) -> bool:
-        """Whether positions can be used: enough photos state where they were, height included."""
+        """Whether positions are good enough to help the adjustment: by a receiver with corrections.
+
+        Those of plain receivers are worse than the photos' own geometry, and treble the time.
+        """
         whole = [s for s in self.shots.values() if s.position and math.isfinite(s.position[2])]
-        return self.config.positions and located(whole)
+        good = len(whole) == len(self.shots) and all(s.sigma_m[0] <= GOOD_SIGMA_M for s in whole)
+        return self.config.positions and good and located(whole)
 
     def _pairs(self) -> list[Pair]:
         ids = sorted(self.shots)

@@ -1,0 +1,252 @@
+"""A scene on the Earth: from the photos' positions, or surveyed points, to metres east, north and up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geolab.errors import BadInput
+from geolab.splats import gcp as control
+from geolab.splats import leveling
+from geolab.splats.frame import Frame
+from geolab.splats.georef_report import CONTROL, POSITIONS, Report, measure
+from geolab.splats.sfm.shots import GPS_SIGMA_M, Shot, header
+from geolab.splats.similarity import Similarity, exact, refine, robust
+from geolab.splats.views import Camera, Floats, Points, Scene
+
+LEAST_POSITIONS = 3
+SAME_PLACE_M = 1.0  # positions that differ by less than that tell nothing
+TURN_DEG = 3.0  # uncertainty of the turn about the flight line beyond which more than positions is needed
+LEAST_TILT_DEG = 8.0  # between positions and cameras that is not worth a doubt
+WORSE = 1.2  # times the residuals across that level cameras may leave where heights are in doubt
+CONTROL_SIGMA_M = (0.05, 0.1)  # of surveyed points as they are marked: across, up
+SEA_LEVEL = "sea level, geoid not stated"
+
+__all__ = ["Report", "locate"]
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """What the photos say of their places. shots [V], None where a photo can't be read; indices [P] of those
+    views that state a position; lonlat, sigma [P, 3]."""
+
+    shots: tuple[Shot | None, ...]
+    indices: np.ndarray
+    lonlat: Floats
+    sigma: Floats
+    datum: str
+
+
+def locate(scene: Scene, *, gcp: Path | None = None, required: bool = False) -> tuple[Scene, Report]:
+    """The scene in metres east, north, up, its origin on the ground below the middle of the cameras.
+
+    The similarity is robust: photos whose position disagrees are named and not used. With three control
+    points or more (a file as in `gcp`) these decide, and the photos' positions are only compared. Photos on
+    one line do not tell how the scene is turned about it: then gimbal angles do, or cameras that were level.
+    A scene that has a frame already stays as it is and is only measured.
+    Without positions the scene stays in its own frame, and says so in its warnings; with `required` that is
+    BadInput. Raises BadInput, too, if photos in a line tell nothing of which way is up; NotFound and
+    FileRejected for the file of control points.
+    """
+    known = _positions(scene)
+    points = control.read(Path(gcp)) if gcp is not None else None
+    seen, notes = control.locate(points, scene.views) if points is not None else ([], [])
+    datum = points.datum if points is not None and len(seen) >= 3 else known.datum
+    if scene.frame is not None:
+        return _with(scene, notes), measure(
+            scene, known.shots, seen, used=None, method="the scene's own frame"
+        )
+    problem = _problem(known) if len(seen) < 3 else ""
+    if problem:
+        if required:
+            raise BadInput("positions", found=problem, expected=f"{LEAST_POSITIONS} or more photos with GPS")
+        line = f"the model is not placed on the Earth and has no scale: {problem}"
+        return _with(scene, [*notes, line]), Report(photos=len(scene.views), warnings=(line,))
+    fit = _by_control(known, seen) if len(seen) >= 3 else _by_positions(scene, known)
+    moved = _on_the_ground(_moved(scene, fit), dataclasses.replace(fit.frame, vertical_datum=datum))
+    seen, _ = control.locate(points, moved.views) if points is not None else ([], [])
+    report = measure(
+        moved, known.shots, seen, used=fit.used, method=fit.method, rotation_from=fit.rotation_from,
+        scale=fit.similarity.scale, notes=fit.notes,
+    )  # fmt: skip
+    frame = dataclasses.replace(moved.frame or fit.frame, uncertainty_m=report.sigma_m)
+    return _with(dataclasses.replace(moved, frame=frame), [*notes, *report.warnings]), report
+
+
+def _with(scene: Scene, notes: Sequence[str]) -> Scene:
+    return dataclasses.replace(scene, warnings=(*scene.warnings, *notes))
+
+
+# ---------------------------------------------------------------- what the photos say
+
+
+def _positions(scene: Scene) -> _Positions:
+    shots = tuple(header(view.image, view.name) for view in scene.views)
+    indices, lonlat, sigma = [], [], []
+    for k, (view, shot) in enumerate(zip(scene.views, shots, strict=True)):
+        place = shot.position if shot is not None and shot.position is not None else view.measured
+        if place is None:
+            continue
+        across, up = shot.sigma_m if shot is not None else GPS_SIGMA_M
+        indices.append(k)
+        lonlat.append(place)
+        sigma.append((across, across, up))
+    told = np.array(lonlat, np.float64).reshape(-1, 3)
+    stated = np.isfinite(told[:, 2])
+    kept = stated if stated.any() else np.zeros(len(told), np.bool_)
+    return _Positions(
+        shots, np.array(indices, np.int64)[kept], told[kept],
+        np.array(sigma, np.float64).reshape(-1, 3)[kept],
+        _datum([s for s in shots if s is not None and s.position is not None]),
+    )  # fmt: skip
+
+
+def _datum(shots: Sequence[Shot]) -> str:
+    """In words, as the photos state it: nothing is guessed."""
+    told = {s.datum for s in shots}
+    if told == {"ellipsoid"}:
+        return "ellipsoid"
+    return SEA_LEVEL if told == {"sea level"} else "unknown"
+
+
+def _problem(known: _Positions) -> str:
+    """Why positions can't place the scene; "" if they can."""
+    total, n = len(known.shots), len(known.indices)
+    if n < LEAST_POSITIONS:
+        return f"{n} of {total} photos state where they were taken"
+    frame = _frame(known)
+    if np.ptp(frame.enu(known.lonlat)[:, :2], axis=0).max() < SAME_PLACE_M:
+        return f"{n} photos all state the same place"
+    return ""
+
+
+def _frame(known: _Positions) -> Frame:
+    """At the middle of the positions, where the outliers do not count."""
+    lon, lat, height = (float(v) for v in np.median(known.lonlat, axis=0))
+    days = sorted(s.taken[:10] for s in known.shots if s is not None and s.taken)
+    return Frame(lon, lat, height, epoch=days[-1] if days else "")
+
+
+# ---------------------------------------------------------------- the similarity
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A similarity from the scene to a frame. used: indices of the views whose position decided."""
+
+    similarity: Similarity
+    frame: Frame
+    used: frozenset[int]
+    method: str
+    rotation_from: str
+    notes: tuple[str, ...] = ()
+
+
+def _by_positions(scene: Scene, known: _Positions) -> _Fit:
+    """By positions alone where they tell which way is up, else also by how the cameras were held."""
+    frame = _frame(known)
+    source, target = scene.positions[known.indices], frame.enu(known.lonlat)
+    found, agreed = robust(source, target, known.sigma)
+    how, up = POSITIONS, _up(scene, known)
+    turn = _turn_deg(found, source[agreed], target[agreed], known.sigma[agreed])
+    doubtful = turn > TURN_DEG
+    if up is not None and (doubtful or leveling.tilt_deg(found, up.direction) > _most_tilt_deg(turn, up)):
+        level, kept = leveling.leveled(source, target, known.sigma, up.direction)
+        if doubtful or _across_m(level, source[kept], target[kept]) < WORSE * _across_m(
+            found, source[agreed], target[agreed]
+        ):
+            found, agreed, how = level, kept, f"{POSITIONS} across and {up.by}"
+    elif doubtful:
+        raise BadInput(
+            "positions", found=f"photos near one line: the turn about it is known to {turn:.0f}° only",
+            expected="two flight lines or more, gimbal angles, or 3 ground control points",
+        )  # fmt: skip
+    used = frozenset(int(k) for k in known.indices[agreed])
+    heights = found.apply(source)[:, 2] - target[:, 2]
+    notes = () if how == POSITIONS else _doubts(float(heights.std()), float(known.sigma[:, 2].max()))
+    return _Fit(found, frame, used, "positions of the photos (GPS)", how, notes)
+
+
+def _doubts(scatter_m: float, sigma_m: float) -> tuple[str, ...]:
+    """What to tell of heights that were not followed."""
+    if scatter_m <= 2 * sigma_m:
+        return ()
+    return (
+        f"the heights that the photos state scatter by {scatter_m:.0f} m: only their middle is used, and up "
+        "is taken from the cameras",
+    )
+
+
+def _up(scene: Scene, known: _Positions) -> leveling.Up | None:
+    """Up by the gimbals, else by how cameras are usually held."""
+    rotations = [view.camera.world_to_camera[:3, :3] for view in scene.views]
+    xmps = [shot.xmp if shot is not None else {} for shot in known.shots]
+    sideways = [shot is not None and shot.orientation >= 5 for shot in known.shots]
+    return leveling.by_gimbal(rotations, xmps) or leveling.by_cameras(rotations, sideways)
+
+
+def _turn_deg(found: Similarity, source: Floats, target: Floats, sigma: Floats) -> float:
+    """How well positions determine the turn about the line that they are nearest to."""
+    places = found.apply(source)
+    scatter = float(np.sqrt(((places - target) ** 2).mean()))
+    return leveling.turn_error_deg(places, max(scatter, 0.5 * float(sigma.min())))
+
+
+def _most_tilt_deg(turn: float, up: leveling.Up) -> float:
+    """The tilt between positions and cameras from which on they contradict each other."""
+    return max(LEAST_TILT_DEG, 3 * float(np.hypot(turn, up.sigma_deg)))
+
+
+def _across_m(found: Similarity, source: Floats, target: Floats) -> float:
+    return float(np.sqrt(((found.apply(source) - target)[:, :2] ** 2).mean()))
+
+
+def _by_control(known: _Positions, seen: Sequence[control.Seen]) -> _Fit:
+    """By the surveyed points alone: the photos' heights may count from another datum, and are metres off."""
+    places = np.array([s.point.place for s in seen])
+    lon, lat, height = (float(v) for v in places.mean(axis=0))
+    days = sorted(s.taken[:10] for s in known.shots if s is not None and s.taken)
+    frame = Frame(lon, lat, height, epoch=days[-1] if days else "")
+    source, target = np.stack([s.xyz for s in seen]), frame.enu(places)
+    spread = leveling.line(target)
+    if spread[1] < 10 * CONTROL_SIGMA_M[0]:
+        raise BadInput(
+            "ground control points", found=f"{len(seen)} on one line", expected="3 or more that span an area"
+        )
+    across, up = CONTROL_SIGMA_M
+    sigma = np.tile([across, across, up], (len(seen), 1))
+    found = exact(source, target)
+    return _Fit(refine(found, source, target, sigma), frame, frozenset(), "ground control points", CONTROL)
+
+
+# ---------------------------------------------------------------- the scene moved
+
+
+def _moved(scene: Scene, fit: _Fit) -> Scene:
+    s = fit.similarity
+    views = tuple(dataclasses.replace(v, camera=_camera(v.camera, s)) for v in scene.views)
+    points = None if scene.points is None else Points(s.apply(scene.points.xyz), scene.points.rgb)
+    return dataclasses.replace(scene, views=views, points=points, frame=fit.frame)
+
+
+def _camera(camera: Camera, s: Similarity) -> Camera:
+    pose = np.eye(4)
+    pose[:3, :3] = camera.world_to_camera[:3, :3] @ s.rotation.T
+    pose[:3, 3] = s.scale * camera.world_to_camera[:3, 3] - pose[:3, :3] @ s.translation
+    return dataclasses.replace(camera, world_to_camera=pose)
+
+
+def _on_the_ground(scene: Scene, frame: Frame) -> Scene:
+    """The scene in a frame whose origin lies below the mean of the cameras, at the points' median height."""
+    middle = scene.positions.mean(axis=0)
+    if scene.points is not None and len(scene.points):
+        middle[2] = np.median(scene.points.xyz[:, 2])
+    lon, lat, height = (float(v) for v in frame.lonlat(middle)[0])
+    target = dataclasses.replace(frame, lon=lon, lat=lat, height_m=height)
+    turn = target.axes @ frame.axes.T
+    shift = (frame.origin_ecef - target.origin_ecef) @ target.axes.T
+    return _moved(scene, _Fit(Similarity(1.0, turn, shift), target, frozenset(), "", ""))

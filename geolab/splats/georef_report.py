@@ -1,0 +1,232 @@
+"""How well a scene lies on the Earth: residuals, tilt, heights, focal lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from geolab.errors import one_line
+from geolab.splats.gcp import Seen
+from geolab.splats.sfm.shots import GPS_SIGMA_M, Shot
+from geolab.splats.views import Floats, Scene
+
+POSITIONS, CONTROL = "positions", "control points"
+Indices = NDArray[np.int64]
+
+NEAR = 50  # points below a camera that tell the height of the ground there
+GROUND_PCT = 25.0  # of their heights: below trees and roofs
+RATIO_OFF = 0.1  # of the heights above ground, from which on a warning is due
+DRIFT_PCT = 5.0  # of the focal length
+
+
+@dataclass(frozen=True)
+class Report:
+    """Residuals are the model's places minus the stated ones, metres; None where nothing is known.
+
+    method: what placed the scene, "none" if nothing did. rotation_from: what turned it. positions: photos
+    that state one; used: of these; outliers: names of the others. tilt_deg: of the plane through the points
+    against the horizontal: real ground slopes, too. focal_drift_pct: median from what the photos state.
+    height_ratio: median over the photos of the height above ground by their XMP's RelativeAltitude. sigma_m:
+    standard deviation of the frame's place, east, north, up. control: residuals of each control point.
+    """
+
+    photos: int
+    method: str = "none"
+    rotation_from: str = ""
+    positions: int = 0
+    used: int = 0
+    outliers: tuple[str, ...] = ()
+    rmse_east_m: float | None = None
+    rmse_north_m: float | None = None
+    rmse_up_m: float | None = None
+    max_m: float | None = None
+    scale: float | None = None
+    tilt_deg: float | None = None
+    focal_drift_pct: float | None = None
+    height_above_ground_m: float | None = None
+    height_ratio: float | None = None
+    sigma_m: tuple[float, float, float] | None = None
+    vertical_datum: str = "unknown"
+    control: tuple[dict[str, Any], ...] = ()
+    control_rmse_m: tuple[float, float, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def summary(self) -> dict[str, str]:
+        """In a few lines for people."""
+        if self.method == "none":
+            return {
+                "place": "none: " + (self.warnings[0] if self.warnings else "the photos state no positions")
+            }
+        told = {
+            "placed by": self.method + (f"; turned by {self.rotation_from}" if self.rotation_from else "")
+        }
+        if self.rmse_east_m is not None:
+            told["residuals east, north, up"] = (
+                f"{self.rmse_east_m:.2f}, {self.rmse_north_m:.2f}, {self.rmse_up_m:.2f} m "
+                f"({self.used} of {self.positions} positions)"
+            )
+        if self.control_rmse_m is not None:
+            east, north, up = self.control_rmse_m
+            told["control points east, north, up"] = (
+                f"{east:.3f}, {north:.3f}, {up:.3f} m ({len(self.control)})"
+            )
+        for name, value, form in (
+            ("tilt of the ground", self.tilt_deg, "{:.1f}°"),
+            ("focal length off the photos' word", self.focal_drift_pct, "{:+.1f} %"),
+            ("height above ground", self.height_above_ground_m, "{:.1f} m"),
+            ("the same by the drone's altitude", self.height_ratio, "{:.2f}"),
+        ):
+            if value is not None:
+                told[name] = form.format(value)
+        if self.sigma_m is not None:
+            told["uncertainty of the place"] = f"{self.sigma_m[0]:.2g} m across, {self.sigma_m[2]:.2g} m up"
+        return told
+
+
+def measure(
+    scene: Scene,
+    shots: Sequence[Shot | None],
+    seen: Sequence[Seen],
+    *,
+    used: frozenset[int] | None,
+    method: str,
+    rotation_from: str = "",
+    scale: float = 1.0,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report of a scene that has a frame. used: views whose positions count; None: all."""
+    names = [one_line(v.name, 80) for v in scene.views]
+    stated, sigma, indices = _stated(scene, shots)
+    counted = np.array([used is None or int(k) in used for k in indices], np.bool_)
+    off = scene.positions[indices] - stated
+    heights = _above_ground(scene)
+    drift = _focal_drift(scene, shots)
+    ratio = _height_ratio(heights, shots)
+    rows, control_rmse = _control(scene, seen)
+    by_control = rotation_from == CONTROL
+    rmse = np.sqrt((off[counted] ** 2).mean(axis=0)) if counted.any() else None
+    return Report(
+        photos=len(scene.views), method=method, rotation_from=rotation_from,
+        positions=len(indices), used=int(counted.sum()),
+        outliers=tuple(names[k] for k in indices[~counted]) if used else (),
+        rmse_east_m=None if rmse is None else float(rmse[0]),
+        rmse_north_m=None if rmse is None else float(rmse[1]),
+        rmse_up_m=None if rmse is None else float(rmse[2]),
+        max_m=float(np.linalg.norm(off[counted], axis=1).max()) if counted.any() else None,
+        scale=scale, tilt_deg=_tilt_deg(scene), focal_drift_pct=drift,
+        height_above_ground_m=float(np.median(heights)) if heights is not None else None, height_ratio=ratio,
+        sigma_m=_sigma(rmse, sigma[counted], rows, control_rmse, by_control),
+        vertical_datum=scene.frame.vertical_datum if scene.frame else "unknown",
+        control=tuple(rows), control_rmse_m=control_rmse,
+        warnings=(*notes, *_warnings(names, indices[~counted] if used else (), drift, ratio)),
+    )  # fmt: skip
+
+
+def _stated(scene: Scene, shots: Sequence[Shot | None]) -> tuple[Floats, Floats, Indices]:
+    """Places [P, 3] that photos state, in the scene's frame; their sigma [P, 3]; the views' indices [P]."""
+    rows = [
+        (k, place, shot.sigma_m if shot else GPS_SIGMA_M)
+        for k, (view, shot) in enumerate(zip(scene.views, shots, strict=True))
+        if (place := (shot.position if shot else None) or view.measured) and np.isfinite(place).all()
+    ]
+    if not rows or scene.frame is None:
+        return np.empty((0, 3)), np.empty((0, 3)), np.empty(0, np.int64)
+    stated = scene.frame.enu(np.array([place for _, place, _ in rows]))
+    sigma = np.array([(across, across, up) for _, _, (across, up) in rows], np.float64)
+    return stated, sigma, np.array([k for k, _, _ in rows], np.int64)
+
+
+def _above_ground(scene: Scene) -> Floats | None:
+    """Heights [V] of the cameras above the ground below them; None without points."""
+    if scene.points is None or len(scene.points) < NEAR:
+        return None
+    tree = KDTree(scene.points.xyz[:, :2])
+    near = np.atleast_2d(tree.query(scene.positions[:, :2], k=NEAR)[1])
+    ground = np.percentile(scene.points.xyz[:, 2][near], GROUND_PCT, axis=1)
+    return scene.positions[:, 2] - ground
+
+
+def _height_ratio(heights: Floats | None, shots: Sequence[Shot | None]) -> float | None:
+    if heights is None:
+        return None
+    told = [s.xmp.get("relative_altitude_m", 0.0) if s is not None else 0.0 for s in shots]
+    ratios = [height / t for height, t in zip(heights, told, strict=True) if t > 5.0]
+    return float(np.median(ratios)) if ratios else None
+
+
+def _focal_drift(scene: Scene, shots: Sequence[Shot | None]) -> float | None:
+    drifts = [
+        100 * (view.camera.K[0, 0] * max(shot.width, shot.height) / max(view.camera.width, view.camera.height)
+               / shot.focal_px - 1)
+        for view, shot in zip(scene.views, shots, strict=True) if shot is not None and shot.focal_px
+    ]  # fmt: skip
+    return float(np.median(drifts)) if drifts else None
+
+
+def _tilt_deg(scene: Scene) -> float | None:
+    """Of the plane through the points without the highest and lowest tenth, against the horizontal."""
+    if scene.points is None or len(scene.points) < NEAR:
+        return None
+    xyz, slope = scene.points.xyz, np.zeros(3)
+    for _ in range(3):
+        plane = np.column_stack([xyz[:, :2] - xyz[:, :2].mean(axis=0), np.ones(len(xyz))])
+        slope = np.linalg.lstsq(plane, xyz[:, 2], rcond=None)[0]
+        off = np.abs(xyz[:, 2] - plane @ slope)
+        xyz = xyz[off <= np.percentile(off, 90)]
+    return float(np.degrees(np.arctan(np.hypot(slope[0], slope[1]))))
+
+
+def _control(
+    scene: Scene, seen: Sequence[Seen]
+) -> tuple[list[dict[str, Any]], tuple[float, float, float] | None]:
+    if not seen or scene.frame is None:
+        return [], None
+    surveyed = scene.frame.enu(np.array([s.point.place for s in seen]))
+    off = np.stack([s.xyz for s in seen]) - surveyed
+    rows = [
+        {"name": s.point.name, "east_m": float(e), "north_m": float(n), "up_m": float(u), "photos": s.photos,
+         "reprojection_px": s.reprojection_px}
+        for s, (e, n, u) in zip(seen, off, strict=True)
+    ]  # fmt: skip
+    east, north, up = (float(v) for v in np.sqrt((off**2).mean(axis=0)))
+    return rows, (east, north, up)
+
+
+def _sigma(
+    rmse: Floats | None,
+    sigma: Floats,
+    rows: Sequence[object],
+    control_rmse: tuple[float, ...] | None,
+    by_control: bool,
+) -> tuple[float, float, float] | None:
+    """Of the frame's place. Positions err alike throughout a flight, so their number does not help."""
+    if by_control and control_rmse is not None:
+        found = np.array(control_rmse) / np.sqrt(len(rows))
+    elif rmse is None:
+        return None
+    else:
+        found = np.maximum(rmse, np.median(sigma, axis=0))
+    return float(found[0]), float(found[1]), float(found[2])
+
+
+def _warnings(
+    names: Sequence[str], outliers: Iterable[int], drift: float | None, ratio: float | None
+) -> tuple[str, ...]:
+    lines = [f"photo {names[k]} states a position that the others contradict: not used" for k in outliers]
+    if ratio is not None and abs(ratio - 1) > RATIO_OFF:
+        lines.append(
+            f"heights above ground are {ratio:.2f} times those of the drone's altitude: "
+            "the focal length may be off, or the ground below the take-off"
+        )
+    if drift is not None and abs(drift) > DRIFT_PCT:
+        lines.append(f"the focal length is {drift:+.1f} % off what the photos state: heights may be, too")
+    return tuple(lines)
