@@ -114,6 +114,17 @@ def test_the_depth_of_a_plane_is_its_distance(backend: str, model: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("opacity", [0.006, 0.05, 0.9])
+def test_expected_depth_does_not_depend_on_how_faint_a_surface_is(backend: str, opacity: float) -> None:
+    veil = dots([(0, 0, 4)], sigma_m=(80, 80, 1e-3), opacity=opacity)
+    expected, blended = (render(veil, camera(), backend=backend, mode=m).depth for m in ("RGB+ED", "RGB+D"))
+    assert expected is not None
+    assert blended is not None
+    assert expected[20, 28] == pytest.approx(4.0, rel=1e-4)
+    assert blended[20, 28] == pytest.approx(4.0 * opacity, rel=1e-3)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("opacity", "layer"), [(0.9, 0), (0.45, 1), (0.3, 1), (0.2, 3), (0.1, None)])
 def test_median_depth_is_of_the_layer_that_takes_half_of_the_light(
     backend: str, opacity: float, layer: int | None
