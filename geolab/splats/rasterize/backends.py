@@ -51,15 +51,13 @@ def choose(backend: str = "auto", device: str | torch.device | None = None) -> C
 
 
 def _device(backend: str, device: str | torch.device | None) -> str:
-    if device is not None:
-        return torch.device(device).type
-    if backend == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if backend == "cuda" and not torch.cuda.is_available():
+    where = None if device is None else torch.device(device).type
+    if backend == "cuda" and where != "cuda" and not torch.cuda.is_available():
         raise BadInput(
             "back end cuda", found="no CUDA device", expected="one that torch sees", remedy="backend='cpu'"
         )
-    return "cuda" if backend == "cuda" else "cpu"
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    return where or {"auto": best, "cuda": "cuda"}.get(backend, "cpu")
 
 
 def module(name: str) -> Any:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geolab.errors import BadInput
 from geolab.splats.gaussians import Gaussians
+from geolab.splats.rasterize.backends import choose
 from geolab.splats.rasterize.door import rasterize
 from geolab.splats.views import Camera
 
@@ -59,9 +60,12 @@ def render(  # pyright: ignore[reportInconsistentOverload] the overloads leave t
 ) -> Rendering | tuple[Rendering, ...]:
     """What the camera sees of the model; for several cameras (of any sizes) a tuple, in their order.
 
+    Drawn where this machine draws best, or where `backend` draws; the model may be on any device.
     camera_model "ortho": the focal lengths of K are pixels per metre. sh_degree: fewer spherical harmonics
     than the model has. Raises BadInput if a camera has distortion: images.load gives one without.
     """
+    choice = choose(backend)
+    gaussians, backend = gaussians.to(choice.device), choice.name
     if not isinstance(camera, Camera):
         return tuple(
             render(

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from geolab.errors import BadInput
-from geolab.splats.rasterize import cuda
+from geolab.splats.gaussians import Gaussians
+from geolab.splats.rasterize import cuda, render
 from geolab.splats.rasterize.compose import camera
 from geolab.splats.rasterize.projection import Ellipses, Limits, Pinhole, covariances, ellipses
+from geolab.splats.views import Camera
 
 Make = Callable[..., Any]
 MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
@@ -117,6 +119,21 @@ def test_a_camera_of_another_kind_is_drawn_by_gsplat_too(make_crowd: Make, psnr:
     expected = scene.draw("cuda", median_depth=True, weights=True)
     assert psnr(found[0], expected[0]) > 60
     assert _relative(found[2]["weights"], expected[2]["weights"]) < 1e-3
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_tensors_and_back_end_are_on_one_device_but_render_moves_them(make_crowd: Make, psnr: Make) -> None:
+    scene = _on("cpu", make_crowd(n=50, sh_degree=0))
+    with pytest.raises(BadInput, match="back end cuda: found tensors on cpu, expected tensors on cuda"):
+        scene.draw("cuda")
+    told = scene.inputs
+    model = Gaussians(
+        told["means"], told["quats"], told["scales"].log(), told["opacities"].logit(), told["colors"]
+    )
+    view = Camera(45, 34, told["Ks"][0].double().numpy(), told["viewmats"][0].double().numpy())
+    best, plain = render(model, view), render(model.to("cuda"), view, backend="cpu")
+    assert psnr(torch.from_numpy(best.rgb), torch.from_numpy(plain.rgb)) > 50
 
 
 @pytest.mark.gpu
