@@ -34,7 +34,7 @@ _TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
 }
-_PREVIEWS = (".jpg", ".png", ".webp")
+_PREVIEWS = (".webp", ".jpg", ".png")
 
 
 def is_model(uri: str) -> bool:
@@ -62,7 +62,7 @@ def item(
 
     Its time is that of the photos, else the frame's epoch, else what `properties` hold, else `datetime`.
     derived_from: ids of items besides those of the photos that the model names. assets: URIs of more files
-    by asset name (the model in other formats, a preview, a video).
+    by asset name, besides those of the same name: model.spz, model.glb, model.webp (its thumbnail), ...
     Raises NotFound; FileRejected if it is damaged or lies nowhere on Earth; BadInput without a time.
     """
     splats, digest = read(uri), store.sha256(uri)
@@ -157,10 +157,18 @@ def _assets(uri: str, digest: str, more: Mapping[str, str]) -> dict[str, dict[st
     beside = str(uri) + sidecar.SUFFIX
     if store.exists(beside):
         made["georeference"] = _asset(beside, "metadata")
-    for name, other in more.items():
+    for name, other in {**_same_stem(uri), **more}.items():
         role = "thumbnail" if PurePosixPath(other).suffix.lower() in _PREVIEWS else "visual"
         made[name] = _asset(other, "alternate" if is_model(other) else role)
     return made
+
+
+def _same_stem(uri: str) -> dict[str, str]:
+    """Files beside model.ply that belong to it by their name: model.spz, model.glb, model.webp."""
+    stem = uri[: len(uri) - len(PurePosixPath(uri).suffix)]
+    kinds = {**{s: s[1:] for s in SUFFIXES}, **dict.fromkeys(reversed(_PREVIEWS), "thumbnail")}
+    found = {name: stem + suffix for suffix, name in kinds.items() if store.exists(stem + suffix)}
+    return {name: other for name, other in found.items() if other != uri}
 
 
 def _asset(uri: str, role: str) -> dict[str, Any]:

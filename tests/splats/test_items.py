@@ -124,14 +124,22 @@ def test_a_model_nowhere_on_earth_has_no_item(tmp_path):
         items.item(written(tmp_path, frame=None), collection="r")
 
 
-def test_more_files_are_assets_beside_the_model(tmp_path):
+def test_files_of_the_same_name_and_others_are_assets_beside_the_model(tmp_path):
     uri = written(tmp_path)
-    small = io.convert(uri, tmp_path / "m.spz")["file"]
-    (tmp_path / "p.webp").write_bytes(b"x")
-    item = items.item(uri, collection="r", assets={"spz": small, "preview": str(tmp_path / "p.webp")})
+    io.convert(uri, tmp_path / "model.spz")
+    for name in ("model.webp", "model.png", "turn.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+    item = items.item(uri, collection="r", assets={"video": str(tmp_path / "turn.mp4")})
     catalog.items.validate(item)
-    assert item["assets"]["preview"]["roles"] == ["thumbnail"]
-    assert item["assets"]["spz"]["roles"] == ["alternate"]
+    roles = {name: asset["roles"] for name, asset in item["assets"].items()}
+    assert roles == {
+        "data": ["data"],
+        "georeference": ["metadata"],
+        "spz": ["alternate"],
+        "thumbnail": ["thumbnail"],
+        "video": ["visual"],
+    }
+    assert item["assets"]["thumbnail"]["href"].endswith("model.webp")
     assert refs.data_href(item) == store.as_uri(uri)
 
 

@@ -88,6 +88,26 @@ def test_places_and_shapes_turn_grow_and_move(turn):
     np.testing.assert_allclose(after.quats.norm(dim=1), before.quats.norm(dim=1))
 
 
+def test_a_turned_eye_sees_the_same_picture():
+    """Through the rasterizer: model and camera turned, grown and moved together."""
+    from geolab.splats.rasterize import render
+    from geolab.splats.views import Camera
+
+    K = np.array([[40.0, 0, 21], [0, 44, 17], [0, 0, 1]])
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = TURNS[1], [0.3, -0.2, 6.0]
+    model = made(count=30).map(torch.Tensor.float)
+    turn, growth, shift = TURNS[0], 2.0, np.array([5.0, -3.0, 8.0])
+    there = np.eye(4)
+    there[:3, :3] = pose[:3, :3] @ turn.T
+    there[:3, 3] = growth * pose[:3, 3] - there[:3, :3] @ shift
+    before = render(model, Camera(40, 33, K, pose), backend="cpu")
+    after = render(transform(model, turn, growth, shift), Camera(40, 33, K, there), backend="cpu")
+    assert before.rgb.max() > 0.3
+    np.testing.assert_allclose(after.rgb, before.rgb, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(after.depth, growth * before.depth, rtol=0, atol=1e-3)
+
+
 def test_two_turns_are_their_product_and_back_is_where_it_was():
     one, other = TURNS[0], TURNS[1]
     twice = transform(transform(made(), one, 2.0, [1, 2, 3]), other, 0.5, [4, 5, 6])

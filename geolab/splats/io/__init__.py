@@ -82,7 +82,9 @@ def write(
 
     frame, meta: in a sidecar beside .ply and .spz, inside the others. Raises BadInput.
     """
-    target, told = Path(path).absolute(), sidecar.Told(frame, dict(meta or {}))
+    target, told = store.local_path(path), sidecar.Told(frame, dict(meta or {}))
+    if target is None:
+        raise BadInput("file name", found=str(path), expected="a local path", remedy="copy it there later")
     suffix = target.suffix.lower()
     if suffix not in FORMATS or target.name.endswith(sidecar.SUFFIX):
         raise BadInput("file name", found=target.name, expected=f"one that ends in {', '.join(FORMATS)}")
@@ -114,7 +116,7 @@ def convert(source: str | Path, out: str | Path, *, replace: bool = False) -> di
     """
     from geolab.splats.io import facts
 
-    if Path(out).exists() and not replace:
+    if store.exists(out) and not replace:
         raise BadInput(
             "output", found=f"{out}, which is there", expected="a new name",
             remedy="replace it with --force (replace=True)",

@@ -75,6 +75,12 @@ def test_an_unknown_suffix_names_the_known_ones(tmp_path, make):
             io.write(tmp_path / name, make())
 
 
+def test_a_file_uri_is_written_and_a_remote_one_refused(tmp_path, make):
+    assert io.write((tmp_path / "a b.ply").as_uri(), make()) == tmp_path / "a b.ply"
+    with pytest.raises(BadInput, match="expected a local path"):
+        io.write("s3://bucket/m.ply", make())
+
+
 def test_remote_models_are_read_with_their_sidecars(make, frame, tmp_path):
     import fsspec
 
