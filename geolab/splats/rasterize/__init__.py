@@ -4,9 +4,10 @@
 that fits where the tensors are; see `choose`.
 """
 
-from geolab.splats.rasterize.backends import Choice, choose, warm
+from geolab.splats.rasterize.backends import Choice, choose
 from geolab.splats.rasterize.door import rasterize
 from geolab.splats.rasterize.drawing import Rendering, render
 from geolab.splats.rasterize.projection import Linear, Projection
+from geolab.splats.rasterize.warming import warm
 
 __all__ = ["Choice", "Linear", "Projection", "Rendering", "choose", "rasterize", "render", "warm"]

@@ -67,8 +67,3 @@ def module(name: str) -> Any:
 
 def _module(name: str) -> ModuleType:
     return importlib.import_module(f"geolab.splats.rasterize.{name}")
-
-
-def warm() -> None:
-    """Compile what the CPU back end needs and keep it on disk, so that no first image waits for it."""
-    _module("cpu").warm()
