@@ -185,8 +185,9 @@ def _up(scene: Scene, known: _Positions) -> leveling.Up | None:
     """Up by the gimbals, else by how cameras are usually held."""
     rotations = [view.camera.world_to_camera[:3, :3] for view in scene.views]
     xmps = [shot.xmp if shot is not None else {} for shot in known.shots]
+    points = None if scene.points is None else scene.points.xyz
     sideways = [shot is not None and shot.orientation >= 5 for shot in known.shots]
-    return leveling.by_gimbal(rotations, xmps) or leveling.by_cameras(rotations, sideways)
+    return leveling.by_gimbal(rotations, xmps) or leveling.by_cameras(rotations, sideways, points)
 
 
 def _turn_deg(found: Similarity, source: Floats, target: Floats, sigma: Floats) -> float:

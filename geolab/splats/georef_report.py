@@ -63,9 +63,7 @@ class Report:
     def summary(self) -> dict[str, str]:
         """In a few lines for people."""
         if self.method == "none":
-            return {
-                "place": "none: " + (self.warnings[0] if self.warnings else "the photos state no positions")
-            }
+            return {"place": self.warnings[0] if self.warnings else "none is known"}
         told = {
             "placed by": self.method + (f"; turned by {self.rotation_from}" if self.rotation_from else "")
         }

@@ -14,6 +14,7 @@ from geolab.splats.views import Floats
 
 Complexes = NDArray[np.complex128]
 
+LEAST_POINTS = 50
 PARALLEL_DEG = 20.0  # axes that spread less are taken to look straight down on average
 ALONG = 0.2  # share of the second singular value, below which level axes are all the same axis
 
@@ -43,14 +44,15 @@ def by_gimbal(rotations: Sequence[Floats], xmps: Sequence[Mapping[str, float]]) 
     return Up(_unit(np.median(ups, axis=0)), "gimbal angles", 2.0) if len(ups) >= 2 else None
 
 
-def by_cameras(rotations: Sequence[Floats], sideways: Sequence[bool]) -> Up | None:
-    """Up if the cameras look straight down on average (axes nearly parallel), or else were held level.
+def by_cameras(rotations: Sequence[Floats], sideways: Sequence[bool], points: Floats | None) -> Up | None:
+    """Up if the cameras look straight down on average, or else were held level; None if that leaves it open.
 
-    sideways: whether a photo is shown turned by 90 degrees. None if level cameras leave it open.
+    They are taken to look down if their axes are nearly parallel, and cross the plane through the points
+    [P, 3] nearly at a right angle. sideways: whether a photo is shown turned by 90 degrees.
     """
     forward = _unit(np.mean([r[2] for r in rotations], axis=0))
     spread = np.degrees(np.arccos(np.clip([r[2] @ forward for r in rotations], -1, 1)))
-    if np.percentile(spread, 90) < PARALLEL_DEG:
+    if np.percentile(spread, 90) < PARALLEL_DEG and _faces(points, forward):
         return Up(-forward, "cameras that look straight down on average", 5.0)
     right = np.array([r[1] if s else r[0] for r, s in zip(rotations, sideways, strict=True)])
     _, values, axes = np.linalg.svd(right, full_matrices=True)
@@ -58,6 +60,17 @@ def by_cameras(rotations: Sequence[Floats], sideways: Sequence[bool]) -> Up | No
         return None
     up = axes[2]
     return Up(up if np.mean([r[2] @ up for r in rotations]) < 0 else -up, "level cameras", 3.0)
+
+
+def _faces(points: Floats | None, forward: Floats) -> bool:
+    """Whether a direction crosses the plane through points nearly at a right angle."""
+    if points is None or len(points) < LEAST_POINTS:
+        return False
+    depth = points @ forward
+    low, high = np.percentile(depth, [10, 90])  # trees, roofs and mistakes aside
+    middle = points[(depth >= low) & (depth <= high)]
+    normal = np.linalg.svd(middle - middle.mean(axis=0), full_matrices=False)[2][2]
+    return math.degrees(math.acos(min(1.0, abs(float(normal @ forward))))) < PARALLEL_DEG
 
 
 def _unit(vector: Floats) -> Floats:

@@ -82,7 +82,7 @@ def solve(
     Photos that can't be read, or that found no place, are named in the scene's warnings. Raises BadInput if
     fewer than three photos can be placed together.
     """
-    config = _Config(image_px, focal, positions, held_out, threads, seed, features or Features())
+    config = _Config(image_px, focal, positions, held_out, threads, seed, features or Features(most=3000))
     yield from _Solving(photos, Path(work), config).steps()
 
 
