@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from geolab.splats.rasterize.door import rasterize
 
@@ -19,7 +19,7 @@ def warm() -> None:
     K = torch.tensor([[20.0, 0, 12], [0, 20.0, 9], [0, 0, 1]])
     plain, harmonics = torch.rand(n, 3, generator=random), torch.zeros(n, 4, 3)
     for model, mode, degree in product(("pinhole", "ortho"), ("RGB", "RGB+ED"), (None, 1)):
-        leaves: dict[str, Tensor] = {
+        leaves: dict[str, Any] = {
             "means": torch.rand(n, 3, generator=random) - 0.5,
             "quats": torch.randn(n, 4, generator=random),
             "scales": torch.full((n, 3), 0.1),
