@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from geolab.splats.rasterize.compose import camera, compose
-from geolab.splats.rasterize.kernels import blend, tiles
-from geolab.splats.rasterize.kernels.pool import share
-from geolab.splats.rasterize.kernels.simd import LANES
+from geolab.errors import BadInput
+from geolab.splats.rasterize.cpu_blend import Asked, blended
+from geolab.splats.rasterize.cpu_project import Lens, projected
+from geolab.splats.rasterize.kernels.tiles import CHANNELS
 from geolab.splats.rasterize.projection import Ellipses, Limits
 
 Extras = dict[str, Any]
+Drawn = tuple[Tensor, Tensor, Extras]
 
 
 def rasterize(
@@ -50,15 +50,38 @@ def rasterize(
     threads: as many as torch uses, for None.
     """
 
-    def draw(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Extras]:
-        return rasterize_2d(*args, threads=threads, **kwargs)
-
-    return compose(
-        draw, camera(camera_model, viewmats, Ks, width, height), means, quats, scales, opacities, colors,
-        width, height, limits=Limits(near_plane, far_plane, radius_clip, eps2d), sh_degree=sh_degree,
-        backgrounds=backgrounds, render_mode=render_mode, rasterize_mode=rasterize_mode,
-        median_depth=median_depth, weights=weights, absgrad=absgrad,
+    if Ks.requires_grad:
+        raise BadInput(
+            "Ks",
+            found="requires_grad",
+            expected="intrinsics that are fixed: the CPU has no gradient for them",
+        )
+    threads = torch.get_num_threads() if threads is None else threads
+    if render_mode in ("D", "ED"):
+        colors, backgrounds, sh_degree = means[:, :0], None, None
+    lens = Lens(
+        width, height, Limits(near_plane, far_plane, radius_clip, eps2d), camera_model == "ortho",
+        rasterize_mode == "antialiased", sh_degree, threads,
     )  # fmt: skip
+    eyes = torch.linalg.inv(viewmats)[:, :3, 3]
+    found = [
+        projected(means, quats, scales, opacities, colors, view, K, eye, lens)
+        for view, K, eye in zip(viewmats, Ks, eyes, strict=True)
+    ]
+    means2d, conics, depths, opaque, seen, radii = (torch.stack(t) for t in zip(*found, strict=True))
+    ellipses = Ellipses(means2d, conics, depths, opaque, radii)
+    if sh_degree is not None:
+        colors = seen
+    elif colors.dim() == 2:
+        colors = colors.expand(len(Ks), -1, -1)
+    images, alphas, extras = _drawn(
+        ellipses, colors, width, height, backgrounds, with_depth=render_mode != "RGB",
+        median_depth=median_depth, weights=weights, absgrad=absgrad, threads=threads,
+    )  # fmt: skip
+    if render_mode.endswith("ED"):
+        depth = images[..., -1:] / alphas.clamp(min=1e-10)
+        images = torch.cat([images[..., :-1], depth], dim=-1)
+    return images, alphas, {"means2d": means2d, "radii": radii, "depths": depths} | extras
 
 
 def rasterize_2d(
@@ -72,159 +95,77 @@ def rasterize_2d(
     weights: bool = False,
     absgrad: bool = False,
     threads: int | None = None,
-) -> tuple[Tensor, Tensor, Extras]:
+) -> Drawn:
     """Images [C, H, W, D] of colors [C, N, D], alphas [C, H, W, 1], and what was asked for besides.
 
     weights: meta's "weights" [N]; median_depth: "median_depth" [C, H, W]; absgrad: sets `means2d.absgrad`
     [C, N, 2] in the backward pass, as gsplat does.
     """
-    threads = torch.get_num_threads() if threads is None else threads
-    images, alphas, extras = [], [], []
-    sheets = colors.shape[-1]
+    return _drawn(
+        ellipses, colors, width, height, backgrounds, with_depth=False, median_depth=median_depth,
+        weights=weights, absgrad=absgrad, threads=torch.get_num_threads() if threads is None else threads,
+    )  # fmt: skip
+
+
+def _drawn(
+    ellipses: Ellipses,
+    colors: Tensor,
+    width: int,
+    height: int,
+    backgrounds: Tensor | None,
+    *,
+    with_depth: bool,
+    median_depth: bool,
+    weights: bool,
+    absgrad: bool,
+    threads: int,
+) -> Drawn:
+    """As rasterize_2d; with_depth: depths [C, N] are one more channel, the last, of no background."""
+    images, alphas, medians, sums = [], [], [], []
     for i in range(len(colors)):
         parts = []
-        for c in range(0, max(sheets, 1), tiles.CHANNELS):
-            back = None if backgrounds is None else backgrounds[i, c : c + tiles.CHANNELS]
-            some = colors[i, :, c : c + tiles.CHANNELS]
-            asked = (median_depth and c == 0, weights and c == 0)
+        for first, last in _portions(colors.shape[-1], with_depth):
+            asked = Asked(
+                width, height, threads, with_depth=with_depth and last > colors.shape[-1],
+                median_depth=median_depth and not parts, weights=weights and not parts,
+                absgrad_of=(ellipses.means2d, i) if absgrad else None,
+            )  # fmt: skip
             parts.append(
-                Blend.apply(
-                    ellipses.means2d, ellipses.conics[i], ellipses.opacities[i], some,
-                    back, ellipses.depths[i], ellipses.radii[i], width, height, i, asked, absgrad, threads,
+                blended(
+                    ellipses.means2d[i], ellipses.conics[i], ellipses.opacities[i], colors[i, :, first:last],
+                    ellipses.depths[i], ellipses.radii[i],
+                    None if backgrounds is None else backgrounds[i, first:last], asked,
                 )
             )  # fmt: skip
         images.append(torch.cat([p[0] for p in parts], dim=-1) if len(parts) > 1 else parts[0][0])
         alphas.append(parts[0][1])
-        extras.append(parts[0][2:])
-    more: Extras = {}
+        medians.append(parts[0][2])
+        sums.append(parts[0][3])
+    extras: Extras = {}
     if median_depth:
-        more["median_depth"] = torch.stack([e[0] for e in extras])
+        extras["median_depth"] = torch.stack(medians)
     if weights:
-        more["weights"] = torch.stack([e[1] for e in extras]).sum(dim=0)
-    return torch.stack(images), torch.stack(alphas), more
+        extras["weights"] = torch.stack(sums).sum(dim=0)
+    return torch.stack(images), torch.stack(alphas), extras
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().contiguous().numpy()
+def _portions(channels: int, with_depth: bool) -> list[tuple[int, int]]:
+    """Ranges of channels to blend together; depth counts as the one after the last."""
+    total = channels + with_depth
+    return [(first, min(total, first + CHANNELS)) for first in range(0, max(total, 1), CHANNELS)]
 
 
-class Blend(torch.autograd.Function):
-    """One camera's image of at most four channels."""
-
-    @staticmethod
-    def forward(
-        ctx,
-        means2d,
-        conics,
-        opacities,
-        colors,
-        back,
-        depths,
-        radii,
-        width,
-        height,
-        view,
-        asked,
-        absgrad,
-        threads,
-    ):
-        number = _array(means2d).dtype
-        visible = np.flatnonzero((_array(radii) > 0).all(axis=-1))
-        depth = _array(depths)
-        order = visible[np.argsort(depth[visible], kind="stable")].astype(np.int32)
-        records = np.empty((len(order), tiles.RECORD), number)
-        boxes = np.empty((len(order), 4), np.int32)
-        inputs = (_array(means2d[view]), _array(conics), _array(opacities), depth, _array(colors))
-        total = tiles.pack(order, *inputs, width, height, records, boxes)
-        records = records.reshape(-1)
-        tiles_x, tiles_y = -(-width // LANES), -(-height // tiles.TILE)
-        count = tiles_x * tiles_y
-        starts = np.empty(count + 1, np.int32)
-        first_slots = np.empty(len(order) + 1, np.int32)
-        entries, slots = np.empty(total, np.int32), np.empty(total, np.int32)
-        tiles.fill(boxes, tiles_x, tiles_y, starts, first_slots, entries, slots)
-        keep = any(ctx.needs_input_grad)
-        image = np.empty((height, width, colors.shape[1]), number)
-        alphas = np.empty((height, width), number)
-        through = np.empty((height, width) if keep else (0, 0), number)
-        reached = np.empty((height, width) if keep else (0, 0), np.int32)
-        median = np.empty((height, width) if asked[0] else (0, 0), number)
-        shares = np.empty(total if asked[1] else 0, number)
-        background = tuple(np.zeros(colors.shape[1], number) if back is None else _array(back))
-
-        def work(first: int, last: int) -> None:
-            blend.forward(
-                first, last, starts, entries, slots, records, background, width, height, keep,
-                asked[0], asked[1], image, alphas, through, reached, median, shares,
-            )  # fmt: skip
-
-        share(work, count, threads)
-        weights = np.zeros(len(depth) if asked[1] else 0, number)
-        if asked[1]:
-            blend.weigh(order, first_slots, shares, weights)
-        ctx.kept = (
-            starts,
-            entries,
-            slots,
-            first_slots,
-            records,
-            background,
-            through,
-            reached,
-            order,
-            inputs[2],
-            inputs[1],
-        )
-        ctx.where = (means2d, view, absgrad, threads, back is not None)
-        extras = torch.from_numpy(median), torch.from_numpy(weights)
-        ctx.mark_non_differentiable(*extras)
-        return torch.from_numpy(image), torch.from_numpy(alphas)[..., None], *extras
-
-    @staticmethod
-    def backward(ctx, d_image, d_alpha, *_):  # pyright: ignore[reportIncompatibleMethodOverride]
-        (
-            starts,
-            entries,
-            slots,
-            first_slots,
-            records,
-            background,
-            through,
-            reached,
-            order,
-            opacities,
-            conics,
-        ) = ctx.kept
-        means2d, view, absgrad, threads, has_back = ctx.where
-        number = records.dtype
-        height, width = through.shape
-        d_image = _array(d_image)
-        d_alphas = _array(d_alpha)[..., 0]
-        gradients = np.empty(len(entries) * blend.SUMS, number)
-
-        def work(first: int, last: int) -> None:
-            blend.backward(
-                first, last, starts, entries, slots, records, background, width, height, absgrad,
-                through, reached, d_image, d_alphas, gradients,
-            )  # fmt: skip
-
-        share(work, len(starts) - 1, threads)
-        n = len(opacities)
-        d_means2d = np.zeros(means2d.shape, number)
-        d_conics, d_opacities = np.zeros((n, 3), number), np.zeros(n, number)
-        d_colors = np.zeros((n, d_image.shape[2]), number)
-        absolute = np.zeros((n, 2) if absgrad else (0, 2), number)
-        blend.gather(
-            0, len(order), order, first_slots, gradients, opacities, conics,
-            d_colors, d_opacities, d_means2d[view], d_conics, absolute,
+def warm() -> None:
+    """Compiles, and keeps on disk, what single precision needs: colours, colours and depth, depth."""
+    means = torch.tensor([[0.0, 0.0, 2.0]])
+    quats, scales = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.full((1, 3), 0.1)
+    K = torch.tensor([[[9.0, 0.0, 4.0], [0.0, 9.0, 4.0], [0.0, 0.0, 1.0]]])
+    for mode in ("RGB", "RGB+ED", "ED"):
+        leaves = [
+            t.clone().requires_grad_() for t in (means, quats, scales, torch.ones(1), torch.ones(1, 1, 3))
+        ]
+        images, alphas, _ = rasterize(
+            leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], torch.eye(4)[None], K, 8, 8,
+            sh_degree=0, render_mode=mode, weights=True, threads=1,
         )  # fmt: skip
-        if absgrad:
-            kept = getattr(means2d, "absgrad", None)
-            kept = torch.zeros_like(means2d) if kept is None else kept
-            kept[view] += torch.from_numpy(absolute)
-            means2d.absgrad = kept
-        d_back = None
-        if has_back and ctx.needs_input_grad[4]:
-            d_back = (torch.from_numpy(d_image) * torch.from_numpy(through)[..., None]).sum(dim=(0, 1))
-        found = (torch.from_numpy(x) for x in (d_means2d, d_conics, d_opacities, d_colors))
-        return (*found, d_back, *[None] * 8)
+        (images.sum() + alphas.sum()).backward()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import count
 from threading import Lock
+
+PIECES = 6  # for each thread: the last to finish then waits little
 
 _lock = Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -26,25 +28,39 @@ def _at_least(threads: int) -> ThreadPoolExecutor:
     global _pool, _size
     with _lock:
         if _pool is None or _size < threads:
-            # the smaller pool ends by itself when its last work is done
+            # threads of the smaller pool end by themselves once it is forgotten and its work is done
             _pool, _size = ThreadPoolExecutor(threads, thread_name_prefix="splats"), threads
         return _pool
 
 
-def share(work: Callable[[int, int], None], count: int, threads: int, *, least: int = 1) -> None:
-    """Calls work(start, stop) for ranges that cover 0..count, on so many threads; returns when all are done.
+def evenly(total: int, threads: int, least: int) -> list[int]:
+    """Cuts of 0..total into pieces for so many threads, none smaller than `least`."""
+    pieces = max(1, min(threads * PIECES, total // least)) if threads > 1 else 1
+    return [total * i // pieces for i in range(pieces + 1)]
 
-    least: no range is made smaller than this. What work computes must not depend on where ranges begin.
+
+def share(work: Callable[[int, int], None], cuts: Sequence[int], threads: int) -> None:
+    """Calls work(cuts[i], cuts[i + 1]) for every piece, on so many threads; returns when all are done.
+
+    What work computes must not depend on where the cuts are. The caller's thread works too, so that calls
+    from many threads at once always go on. Raises what work raises.
     """
-    pieces = min(threads, count // least) if threads > 1 else 1
-    if pieces <= 1:
-        work(0, count)
+    pieces = len(cuts) - 1
+    following = count()  # `next` of it is atomic
+
+    def turns() -> None:
+        while (piece := next(following)) < pieces:
+            work(cuts[piece], cuts[piece + 1])
+
+    helpers = min(threads, pieces) - 1
+    if helpers <= 0:
+        turns()
         return
-    cuts = [count * i // pieces for i in range(pieces + 1)]
-    pool = _at_least(pieces - 1)
-    others = [pool.submit(work, a, b) for a, b in pairwise(cuts[1:])]
+    pool = _at_least(helpers)
+    others = [pool.submit(turns) for _ in range(helpers)]
     try:
-        work(cuts[0], cuts[1])
+        turns()
     finally:
         for other in others:
-            other.result()
+            if not other.cancel():
+                other.result()

@@ -4,23 +4,22 @@ The compiler turns `Lanes` into the packed instructions of the machine (one AVX-
 of AVX2, four of SSE or NEON), whatever its vectoriser would have thought of a loop. Products and sums may be
 fused; they are never reordered.
 
-    load(array, i), store(array, i, lanes)   of a contiguous array, flat
-    splat(x), ramp(x)                        x in each lane; x, x + 1, x + 2, ...
     + - * / < <= > >= & | -lanes             with lanes or with a number
-    where(mask, lanes, lanes or number), any_of(mask), least(a, b), size_of(lanes), exp2(lanes)
-    sums(tuple of lanes)                     lane i holds the sum over the lanes of the i-th
+    splat(x), ramp(x), steps(start, count)   x in each lane; x, x + 1, x + 2, ...; the same as int32
+    where(mask, lanes, lanes or number), any_of(mask), least(a, b), greatest(a, b), whole(lanes)
+    sums(tuple of lanes), first_of(lanes)    lane i holds the sum over the lanes of the i-th; the first lane
+
+memory.py reads and writes lanes, functions.py has roots and powers.
 """
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
 import numba.extending
-import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, register_model
@@ -45,7 +44,7 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, ir.VectorType(bits.get(fe_type.dtype, ir.DoubleType()), LANES))
 
 
-def _constant(like: Any, value: Any) -> ir.Constant:
+def constant(like: Any, value: Any) -> ir.Constant:
     """The number in each lane of a vector of like's element type."""
     return ir.Constant(ir.VectorType(like, LANES), [value] * LANES)
 
@@ -115,37 +114,21 @@ _register(operator.and_, lambda builder, a, b, _: builder.and_(a, b))
 _register(operator.or_, lambda builder, a, b, _: builder.or_(a, b))
 
 
-# ---------------------------------------------------------------- memory
+class _Negative(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002
+        return signature(*args, *args) if isinstance(args[0], Lanes) else None
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    place = builder.gep(data, [index])
-    vector = context.get_value_type(Lanes(array_type.dtype))
-    return builder.bitcast(place, vector.as_pointer())
+register_negative: Any = infer_global(operator.neg)
+register_negative(_Negative)
 
 
-@intrinsic
-def load(typingctx, array, index):  # noqa: ARG001
-    """The lanes array[index], array[index + 1], ... of a flat contiguous array; index is trusted."""
-
-    def emit(context, builder, sig, args):
-        place = _address(context, builder, sig.args[0], *args)
-        return builder.load(place, align=sig.args[0].dtype.bitwidth // 8)
-
-    return Lanes(array.dtype)(array, types.intp), emit
+@lower_builtin(operator.neg, Lanes)
+def _negative(context: Any, builder: Any, sig: Any, args: Any) -> Any:  # noqa: ARG001
+    return builder.fneg(args[0])
 
 
-@intrinsic
-def store(typingctx, array, index, lanes):  # noqa: ARG001
-    """Writes the lanes to array[index], array[index + 1], ..."""
-
-    def emit(context, builder, sig, args):
-        place = _address(context, builder, sig.args[0], args[0], args[1])
-        builder.store(args[2], place, align=sig.args[0].dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, Lanes(array.dtype)), emit
+# ---------------------------------------------------------------- made of numbers
 
 
 @intrinsic
@@ -201,49 +184,39 @@ def least(typingctx, a, b):  # noqa: ARG001
 
 
 @intrinsic
-def size_of(typingctx, a):  # noqa: ARG001
-    """Absolute values."""
+def greatest(typingctx, a, b):  # noqa: ARG001
+    """The larger of each pair; b may be a number."""
 
     def emit(context, builder, sig, args):  # noqa: ARG001
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(args[0].type, [args[0].type]),
-            f"llvm.fabs.v{LANES}{'f32' if sig.args[0].dtype == types.float32 else 'f64'}",
-        )
-        return builder.call(function, args)
+        b = _vector(builder, args[1])
+        return builder.select(builder.fcmp_ordered(">", args[0], b), args[0], b)
 
-    return a(a), emit
-
-
-# Taylor's coefficients for float64; for float32 the minimax polynomial of 2^x on -1/2..1/2 (error 8e-8)
-_EXP2 = {
-    32: (1.00000007, 0.693146967, 0.240221197, 0.0555071327, 0.00967554133, 0.00132764719),
-    64: tuple(math.log(2.0) ** i / math.factorial(i) for i in range(14)),
-}
+    return a(a, b if isinstance(b, Lanes) else a.dtype), emit
 
 
 @intrinsic
-def exp2(typingctx, power):  # noqa: ARG001
-    """2 to the power of each lane; meaningless beyond -126..127, but never a trap."""
-    bits = power.dtype.bitwidth
-    mantissa = 23 if bits == 32 else 52
+def steps(typingctx, start, count):  # noqa: ARG001
+    """start, start + 1, ... as int32, none larger than count - 1."""
 
     def emit(context, builder, sig, args):  # noqa: ARG001
-        x, real, whole = args[0], args[0].type.element, ir.IntType(bits)
-        magic = _constant(real, 1.5 * 2.0**mantissa)  # adding it rounds: the low bits then hold the integer
-        shifted = builder.fadd(x, magic)
-        rest = builder.fsub(x, builder.fsub(shifted, magic))
-        value = _constant(real, _EXP2[bits][-1])
-        for term in _EXP2[bits][-2::-1]:
-            product = builder.fmul(value, rest, flags=FLAGS)
-            value = builder.fadd(
-                product, _constant(real, np.float32(term) if bits == 32 else term), flags=FLAGS
-            )
-        integers = ir.VectorType(whole, LANES)
-        exponent = builder.shl(builder.bitcast(shifted, integers), _constant(whole, mantissa))
-        return builder.bitcast(builder.add(builder.bitcast(value, integers), exponent), x.type)
+        whole = ir.IntType(32)
+        lanes = ir.Constant(ir.VectorType(whole, LANES), list(range(LANES)))
+        lanes = builder.add(_spread(builder, builder.trunc(args[0], whole)), lanes)
+        last = _spread(builder, builder.sub(builder.trunc(args[1], whole), whole(1)))
+        return builder.select(builder.icmp_signed("<", lanes, last), lanes, last)
 
-    return power(power), emit
+    return Lanes(types.int32)(types.int64, types.int64), emit
+
+
+@intrinsic
+def whole(typingctx, a):  # noqa: ARG001
+    """As int32; the lanes have to be numbers that fit."""
+    lanes = Lanes(types.int32)
+
+    def emit(context, builder, sig, args):  # noqa: ARG001
+        return builder.fptosi(args[0], context.get_value_type(lanes))
+
+    return lanes(a), emit
 
 
 def _merge(builder: Any, a: Any, b: Any, half: int) -> Any:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+import numpy as np
 
+from geolab.splats.rasterize.kernels.compiling import kernel
 from geolab.splats.rasterize.kernels.simd import LANES
 
-OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 TILE = 16  # rows of a tile; each has LANES pixels
 RECORD = 16  # numbers a Gaussian: 64 bytes of float32
 MX, MY, QA, QR, QC, LO, TOP, BOTTOM, DEPTH, COLOR = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -25,8 +25,57 @@ HALF_LOG2E = 0.5 / math.log(2.0)
 LOG2_255 = math.log2(255.0)
 
 
-@njit(**OPTIONS)
-def pack(order, means2d, conics, opacities, depths, colors, width, height, records, boxes):
+RADIX = 11  # bits sorted at once
+
+
+@kernel
+def seen(radii, visible):
+    """Writes Gaussians of radii [N, 2] > 0 to visible, then LANES times the last; returns their number."""
+    count = 0
+    for n in range(radii.shape[0]):
+        if radii[n, 0] > 0 and radii[n, 1] > 0:
+            visible[count] = n
+            count += 1
+    if count:
+        visible[count : count + LANES] = visible[count - 1]
+    return count
+
+
+@kernel
+def sort(depths, visible, order, spare, keys, spare_keys):
+    """order [n]: visible[:n] from the nearest to the farthest, equals in their order. Radix sort.
+
+    depths: as unsigned integers of the same bits. The other three: scratch of n.
+    """
+    count = order.shape[0]
+    one = keys.dtype.type(1)
+    bits = keys.itemsize * 8
+    top = one << keys.dtype.type(bits - 1)
+    full = keys.dtype.type(0) - one
+    for i in range(count):
+        key = depths[visible[i]]
+        keys[i] = key ^ (full if key & top else top)  # unsigned order is now that of the numbers
+        order[i] = visible[i]
+    mask = (one << keys.dtype.type(RADIX)) - one
+    places = np.empty(1 << RADIX, np.int64)
+    for shift in range(0, bits, RADIX):
+        places[:] = 0
+        by = keys.dtype.type(shift)
+        for i in range(count):
+            places[(keys[i] >> by) & mask] += 1
+        total = 0
+        for bucket in range(places.shape[0]):
+            total, places[bucket] = total + places[bucket], total
+        for i in range(count):
+            bucket = (keys[i] >> by) & mask
+            place = places[bucket]
+            places[bucket] = place + 1
+            spare[place], spare_keys[place] = order[i], keys[i]
+        order[:], keys[:] = spare, spare_keys
+
+
+@kernel
+def pack(order, means2d, conics, opacities, depths, colors, with_depth, width, height, records, boxes):
     """Records and boxes of tiles (x0, x1, y0, y1; ends excluded) of Gaussians in `order`.
 
     Boxes are empty where nothing shows or a number is not finite. Returns the number of tiles in all boxes.
@@ -43,6 +92,8 @@ def pack(order, means2d, conics, opacities, depths, colors, width, height, recor
         for d in range(colors.shape[1]):
             check += float(colors[g, d])
             records[k, COLOR + d] = colors[g, d]
+        if with_depth:
+            records[k, COLOR + colors.shape[1]] = depths[g]
         if not (sane and math.isfinite(check)):
             continue
         reach = 2.0 * math.log(255.0 * o)  # of the quadratic form
@@ -61,7 +112,7 @@ def pack(order, means2d, conics, opacities, depths, colors, width, height, recor
     return total
 
 
-@njit(**OPTIONS)
+@kernel
 def fill(boxes, tiles_x, tiles_y, starts, first_slots, entries, slots):
     """Lists of tiles: entries starts[t]..starts[t + 1] of tile t are Gaussians in order of depth.
 
