@@ -136,11 +136,11 @@ def _frame(known: _Positions) -> Frame:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A similarity from the scene to a frame. used: indices of the views whose position decided."""
+    """A similarity from the scene to a frame. used: indices of the views whose positions agree, None: all."""
 
     similarity: Similarity
     frame: Frame
-    used: frozenset[int]
+    used: frozenset[int] | None
     method: str
     rotation_from: str
     notes: tuple[str, ...] = ()
@@ -221,7 +221,7 @@ def _by_control(known: _Positions, seen: Sequence[control.Seen]) -> _Fit:
     across, up = CONTROL_SIGMA_M
     sigma = np.tile([across, across, up], (len(seen), 1))
     found = exact(source, target)
-    return _Fit(refine(found, source, target, sigma), frame, frozenset(), "ground control points", CONTROL)
+    return _Fit(refine(found, source, target, sigma), frame, None, "ground control points", CONTROL)
 
 
 # ---------------------------------------------------------------- the scene moved
@@ -250,4 +250,4 @@ def _on_the_ground(scene: Scene, frame: Frame) -> Scene:
     target = dataclasses.replace(frame, lon=lon, lat=lat, height_m=height)
     turn = target.axes @ frame.axes.T
     shift = (frame.origin_ecef - target.origin_ecef) @ target.axes.T
-    return _moved(scene, _Fit(Similarity(1.0, turn, shift), target, frozenset(), "", ""))
+    return _moved(scene, _Fit(Similarity(1.0, turn, shift), target, None, "", ""))
