@@ -122,7 +122,7 @@ LENSES = {
 def seen_by(camera: Camera, rays: np.ndarray) -> np.ndarray:
     """Colours [N, 3] of rays: a smooth pattern at infinity."""
     x, y = (rays[:, :2] / rays[:, 2:]).T
-    waves = [np.sin(7 * x + 1) * np.cos(6 * y), np.sin(5 * x - 8 * y), np.cos(9 * y + 2 * x)]
+    waves = [np.sin(21 * x + 1) * np.cos(18 * y), np.sin(15 * x - 24 * y), np.cos(27 * y + 6 * x)]
     return 128 + 90 * np.stack(waves, axis=-1)
 
 
@@ -266,6 +266,18 @@ def test_an_empty_mask_is_one_clear_line(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"mask of a\.png: found no pixel to learn from, expected white") as e:
         images.load(view_of(photo, pinhole(), tmp_path / "m.png"))
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_masks_turn_with_their_photo_unless_they_stand_upright(tmp_path: Path, upright: bool) -> None:
+    turned_photo(tmp_path / "a.png", 6)  # to be turned clockwise
+    free = np.zeros((HEIGHT, WIDTH), bool)
+    free[:20, 5:] = True
+    shown = np.rot90(free, -1)
+    Image.fromarray(shown if upright else free).save(tmp_path / "m.png")
+    loaded = images.load(view_of(tmp_path / "a.png", pinhole(HEIGHT, WIDTH), tmp_path / "m.png"))
+    assert loaded.mask is not None
+    assert np.array_equal(loaded.mask, shown)
 
 
 def test_a_mask_of_another_shape_is_refused(photo: Path, tmp_path: Path) -> None:
