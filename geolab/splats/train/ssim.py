@@ -10,15 +10,20 @@ inner loop runs over contiguous memory. The gradient runs the two blurs backward
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from geolab.splats.rasterize.kernels.pool import evenly, share
 
 RADIUS_PX = 5
 TAPS = 2 * RADIUS_PX + 1
 SIGMA_PX = 1.5
 C1, C2 = 0.01**2, 0.03**2  # stabilisers of a data range of 1
 CHANNELS = 3
+LEAST_ROWS = 32  # that are worth a thread's turn
 # contraction and reassociation only: NaN must stay NaN
 _MATH = {"contract", "reassoc", "arcp", "nsz"}
 
@@ -45,7 +50,9 @@ class Workspace:
         self.partial = np.empty(rows, np.float64)
 
 
-def similarity(x: Array, y: Array, keep: NDArray[np.bool_] | None, grad: Array, work: Workspace) -> float:
+def similarity(
+    x: Array, y: Array, keep: NDArray[np.bool_] | None, grad: Array, work: Workspace, *, threads: int = 1
+) -> float:
     """The mean similarity of x and y [H, W, 3]; its gradient by x is written to grad [H, W, 3].
 
     keep: [H, W], which pixels count; None for all of those whose window lies inside.
@@ -60,17 +67,27 @@ def similarity(x: Array, y: Array, keep: NDArray[np.bool_] | None, grad: Array, 
     mask = np.empty((0, 0), np.bool_) if keep is None else keep
     weight = 1.0 / (CHANNELS * float(counted))
     rows_x, rows_y = x.reshape(flat), y.reshape(flat)
-    _blur_rows(rows_x, rows_y, work.weights, work.moments)
-    _compare(work.moments, work.weights, mask, weight, work.slopes, work.partial)
-    _blur_back(work.slopes, work.weights, work.spread)
-    _gather(work.spread, work.weights, rows_x, rows_y, grad.reshape(flat))
+    out, w = grad.reshape(flat), work.weights
+    many, fewer = height, height - 2 * RADIUS_PX
+    by_rows(lambda a, b: _blur_rows(rows_x, rows_y, w, work.moments, a, b), many, threads)
+    by_rows(
+        lambda a, b: _compare(work.moments, w, mask, weight, work.slopes, work.partial, a, b),
+        fewer, threads,
+    )  # fmt: skip
+    by_rows(lambda a, b: _blur_back(work.slopes, w, work.spread, a, b), fewer, threads)
+    by_rows(lambda a, b: _gather(work.spread, w, rows_x, rows_y, out, a, b), many, threads)
     return float(work.partial.sum())
 
 
+def by_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:
+    """Calls work(start, stop) for ranges that cover the rows, on so many threads."""
+    share(work, evenly(rows, threads, LEAST_ROWS), threads)
+
+
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _blur_rows(x, y, weights, moments):
+def _blur_rows(x, y, weights, moments, start, stop):
     inner = moments.shape[2]
-    for row in range(x.shape[0]):
+    for row in range(start, stop):
         a, b = x[row], y[row]
         m0, m1, m2 = moments[0, row], moments[1, row], moments[2, row]
         m3, m4 = moments[3, row], moments[4, row]
@@ -90,13 +107,13 @@ def _blur_rows(x, y, weights, moments):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _compare(moments, weights, mask, weight, slopes, partial):
-    rows, inner = slopes.shape[1], slopes.shape[2]
+def _compare(moments, weights, mask, weight, slopes, partial, start, stop):
+    inner = slopes.shape[2]
     real = moments.dtype.type
-    c1, c2, two, scale = real(C1), real(C2), real(2), real(weight)
+    c1, c2, one, two, scale = real(C1), real(C2), real(1), real(2), real(weight)
     sums = np.empty((5, inner), moments.dtype)
     score = np.empty(inner, moments.dtype)
-    for row in range(rows):
+    for row in range(start, stop):
         sums[:] = 0
         for q in range(5):
             total = sums[q]
@@ -111,13 +128,13 @@ def _compare(moments, weights, mask, weight, slopes, partial):
             above1, below1 = two * mx * my + c1, mx * mx + my * my + c1
             above2 = two * (s4[j] - mx * my) + c2
             below2 = (s2[j] - mx * mx) + (s3[j] - my * my) + c2
-            over = scale / (below1 * below2)
+            by1, by2 = one / below1, one / below2
+            over = scale * by1 * by2
             value = above1 * above2 * over
             score[j] = value
-            d1[j] = -value / below2
+            d1[j] = -value * by2
             d2[j] = two * above1 * over
-            by_mean = two * my * (above2 - above1) * over
-            d0[j] = by_mean - two * mx * value * (real(1) / below1 - real(1) / below2)
+            d0[j] = two * (my * (above2 - above1) * over - mx * value * (by1 - by2))
         if mask.shape[0] > 0:
             for j in range(inner):
                 if not mask[row + RADIUS_PX, j // 3 + RADIUS_PX]:
@@ -129,9 +146,9 @@ def _compare(moments, weights, mask, weight, slopes, partial):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _blur_back(slopes, weights, spread):
+def _blur_back(slopes, weights, spread, start, stop):
     inner = slopes.shape[2]
-    for row in range(slopes.shape[1]):
+    for row in range(start, stop):
         for q in range(3):
             line, out = slopes[q, row], spread[q, row]
             out[:] = 0
@@ -142,11 +159,11 @@ def _blur_back(slopes, weights, spread):
 
 
 @njit(cache=True, nogil=True, fastmath=_MATH)
-def _gather(spread, weights, x, y, grad):
+def _gather(spread, weights, x, y, grad, start, stop):
     rows, width = spread.shape[1], spread.shape[2]
     two = spread.dtype.type(2)
     sums = np.empty((3, width), spread.dtype)
-    for row in range(x.shape[0]):
+    for row in range(start, stop):
         sums[:] = 0
         first, last = max(0, row - rows + 1), min(weights.shape[0] - 1, row)
         for q in range(3):
