@@ -48,7 +48,7 @@ def surface(gaussians: Gaussians, cameras: Sequence[Camera] = ()) -> Tensor:
 
     Without cameras: all that are opaque. Raises BadInput if that is none.
     """
-    kept = (gaussians.opacities > OPAQUE).detach()
+    kept = ((gaussians.opacities > OPAQUE) & gaussians.means.isfinite().all(dim=1)).detach()
     if cameras:
         means = gaussians.means.detach().cpu().double().numpy()
         kept &= torch.from_numpy(in_view(means, cameras) >= min(VIEWS, len(cameras))).to(kept.device)

@@ -157,15 +157,16 @@ def steps(
         )  # fmt: skip
     if not len(gaussians):
         raise BadInput("model", found="no Gaussians", expected="at least one")
-    chosen = projected(crs or frame.crs)
-    area = None if footprint is None else polygon_in(chosen, footprint, what="footprint")
+    if seen is not None and len(seen.views) != len(gaussians):
+        raise BadInput("seen", found=f"{len(seen.views)} Gaussians", expected=f"the model's {len(gaussians)}")
+    crs_there = grid_of(like).crs if like is not None else projected(crs or frame.crs)
+    area = None if footprint is None else polygon_in(crs_there, footprint, what="footprint")
     if like is not None:
-        area = None if footprint is None else polygon_in(grid_of(like).crs, footprint, what="footprint")
         target = grid_of(like)
     else:
         if bounds is None and area is None:
-            bounds = extent.bulk(gaussians, frame, chosen, cameras)
-        target = grid(frame, gsd_m=gsd_m, bounds=bounds, area=area, crs=chosen)
+            bounds = extent.bulk(gaussians, frame, crs_there, cameras)
+        target = grid(frame, gsd_m=gsd_m, bounds=bounds, area=area, crs=crs_there)
     yield from _draw(_Job(gaussians, frame, target, area, cameras, seen, options, Path(out)))
 
 
@@ -185,13 +186,14 @@ def _draw(job: _Job) -> Iterator[Tile]:
     options = job.options
     heights = options.heights or extent.height_range(job.gaussians, job.frame, job.cameras)
     times = options.samples or _samples(job)
-    kept = None if job.seen is None else job.seen.views > 0  # the others are guesses
+    views = None if job.seen is None else job.seen.views.to(job.gaussians.means.device)
+    kept = None if views is None else views > 0  # the others are guesses
     flat = flatten(job.gaussians, job.frame, job.grid.finer(times), heights=heights, kept=kept)
     if not len(flat):
         raise BadInput(
             "model", found=f"no Gaussian between {heights[0]:.1f} and {heights[1]:.1f} m", expected="some"
         )
-    observed = None if job.seen is None else (job.seen.views[flat.index] >= options.min_views)
+    observed = None if views is None else views[flat.index] >= options.min_views
     windows = list(raster.iter_windows(job.grid.info(), options.tile_px))
     paths = tuple(job.out / name for name in NAMES)
     covered = inside = 0

@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 
 from geolab import raster
 from geolab.errors import BadInput
-from geolab.splats import harmonics, products, rasterize, render
+from geolab.splats import harmonics, nadir, products, rasterize, render
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import SH_C0, Gaussians
 from geolab.splats.grid import Grid, project
@@ -215,6 +215,19 @@ def test_the_size_of_the_tiles_changes_no_pixel(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours[1:], theirs[1:], atol=2e-4)  # rounding of sums in float32
 
 
+def test_samples_of_a_pixel_are_averaged_and_their_median_ignores_gaps() -> None:
+    rng = np.random.default_rng(0)
+    samples = np.where(rng.random((6, 15)) < 0.4, np.nan, rng.normal(size=(6, 15)))
+    samples[:3, :3] = np.nan
+    for r, c in np.ndindex(2, 5):
+        block = samples[3 * r : 3 * r + 3, 3 * c : 3 * c + 3]
+        known = block[np.isfinite(block)]
+        middle = np.median(known) if known.size else np.nan
+        assert np.array_equal(nadir._median(samples, 3)[r, c], middle, equal_nan=True)
+        filled = np.nan_to_num(samples)
+        assert nadir._mean(filled, 3)[r, c] == pytest.approx(np.nan_to_num(block).mean())
+
+
 def test_a_turned_grid_shows_the_same_ground(tmp_path: Path) -> None:
     x, y, *_ = bounds(NORTH)
     turned = Affine.translation(x + 6.5, y + 4.5) @ Affine.rotation(-33) @ Affine.scale(0.08, -0.08)
@@ -397,6 +410,7 @@ def test_nothing_is_left_of_products_that_were_given_up(tmp_path: Path) -> None:
         ({"footprint": {"type": "Point", "coordinates": [12, 48]}}, "footprint: found Point without an area"),
         ({"footprint": [1, 2]}, "footprint: found [1, 2], expected GeoJSON"),
         ({"options": Options(heights=(-9, -8))}, "no Gaussian between -9.0 and -8.0 m"),
+        ({"seen": products.Observability(torch.ones(3), torch.ones(3))}, "seen: found 3 Gaussians"),
         ({"model": flat(np.zeros((0, 3)), np.zeros((0, 3)))}, "model: found no Gaussians"),
     ],
 )  # fmt: skip
