@@ -32,6 +32,7 @@ from rio_tiler.io import Reader
 
 from geolab import display, raster
 from geolab.errors import BadInput, FileRejected
+from geolab.service import hillshade
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -48,7 +49,7 @@ TILE_PX = 256
 DEEPEST_ZOOM = 24  # 1 cm pixels
 CHANGE = (0xE8, 0x59, 0x0C, 255)
 FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
-COLORMAPS = ("change", "cividis", "gray")
+COLORMAPS = ("change", "cividis", "gray", "hillshade")
 _PARAMETERS = ("bidx", "rescale", "colormap")
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,2})?")
 
@@ -124,8 +125,9 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
             raise BadInput("rescale", found=f"{len(tile.limits)} ranges", expected=f"1 or {len(bands)}")
         palette = _palette(dataset, bands, tile.colormap)
         overview = _overview(dataset, tile.z)
+    how: Resampling = "nearest" if palette is not None else "bilinear"
     try:
-        image = _read(uri, tile, bands, overview, "nearest" if palette is not None else "bilinear")
+        image = _read(uri, tile, bands, overview, how, margin=int(tile.colormap == "hillshade"))
     except RasterioError as error:
         raise FileRejected(uri, f"its pixels can't be read: {error.__cause__ or error}") from error
     if image is None:
@@ -133,6 +135,9 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
     pixels, valid = _values(image)
     if palette is not None:
         return _encode(*_colored(pixels[0], valid, palette), tile.format)
+    if tile.colormap == "hillshade":
+        bright = hillshade.shade(pixels[0], valid, _pixel_m(tile))
+        return _encode(np.repeat(bright[None], 3, axis=0), valid[1:-1, 1:-1], tile.format)
     between = tile.limits or stretch(uri, bands, version)
     shown = display.stretch(pixels, between * len(bands) if len(between) == 1 else between)
     if tile.colormap == "cividis":
@@ -141,15 +146,16 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
 
 
 def _read(
-    uri: str, tile: Tile, bands: tuple[int, ...], overview: int | None, how: Resampling
+    uri: str, tile: Tile, bands: tuple[int, ...], overview: int | None, how: Resampling, *, margin: int
 ) -> np.ma.MaskedArray | None:
     """The pixels of a tile, [band, y, x], warped once, straight from the overview that fits.
 
-    rio-tiler alone would warp at the raster's own resolution first: at zoom 7 of a 0.5 m raster
-    GDAL then wants 390 GB.
+    margin: pixels more on each side. rio-tiler alone would warp at the raster's own resolution first: at
+    zoom 7 of a 0.5 m raster GDAL then wants 390 GB.
     """
     west, south, east, north = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
-    grid = from_bounds(west, south, east, north, TILE_PX, TILE_PX)
+    size, more = TILE_PX + 2 * margin, (east - west) / TILE_PX * margin
+    grid = from_bounds(west - more, south - more, east + more, north + more, size, size)
     options = {} if overview is None else {"overview_level": overview}
     with raster.open_raster(uri, **options) as dataset:
         reader = Reader(None, dataset=dataset)  # pyright: ignore[reportCallIssue]
@@ -160,10 +166,17 @@ def _read(
                 tile.z,
                 indexes=bands,
                 reproject_method=how,
-                vrt_options={"transform": grid, "width": TILE_PX, "height": TILE_PX},
+                buffer=margin,
+                vrt_options={"transform": grid, "width": size, "height": size},
             ).array
         except TileOutsideBounds:
             return None
+
+
+def _pixel_m(tile: Tile) -> float:
+    """Side of the tile's pixels on the ground, in its middle."""
+    box = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
+    return hillshade.ground_m((box.right - box.left) / TILE_PX, (box.top + box.bottom) / 2)
 
 
 def _overview(dataset: DatasetReader, zoom: int) -> int | None:

@@ -111,6 +111,6 @@ def home(box: Sequence[float]) -> dict[str, Any]:
     """The first view of a box [xmin, ymin, zmin, xmax, ymax, zmax]: whole, from the south, 45 degrees up."""
     low, high = np.array(box[:3], np.float64), np.array(box[3:], np.float64)
     radius = max(float(np.linalg.norm(high - low)) / 2, 1e-3)
-    distance = 0.85 * radius / math.sin(math.radians(poses.FOV_DEG / 2))
+    distance = 0.7 * radius / math.sin(math.radians(poses.FOV_DEG / 2))
     target = [float(v) for v in (low + high) / 2]
     return {"target": target, "distance": distance, "azimuth": 0.0, "elevation": math.radians(45)}

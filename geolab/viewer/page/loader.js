@@ -151,12 +151,7 @@ const MOVES = [
 function startStills(model, place, why) {
   const { stage, veil, foot } = place;
   const page = crypto.randomUUID?.() ?? String(Math.random());
-  const start = () => {
-    const home = structuredClone(model.get("facts").home); // { target, distance, azimuth, elevation }
-    const aspect = stage.clientWidth / Math.max(stage.clientHeight, 1);
-    home.distance *= Math.max(1, 1.6 / Math.max(aspect, 0.2));
-    return home;
-  };
+  const start = () => structuredClone(model.get("facts").home); // { target, distance, azimuth, elevation }
   let orbit = start();
   let number = 0;
   let shown = 0;
@@ -179,7 +174,8 @@ function startStills(model, place, why) {
     const scale = Math.min(window.devicePixelRatio || 1, 2);
     const size = [Math.round(width * scale), Math.round(height * scale)];
     number += 1;
-    model.send({ kind: "still", page, number, orbit, size, moving });
+    const distance = orbit.distance * Math.max(1, (1.6 * height) / width); // the home view is for a wide one
+    model.send({ kind: "still", page, number, orbit: { ...orbit, distance }, size, moving });
   };
   const change = ({ turn = 0, rise = 0, zoom = 1, east = 0, north = 0 }) => {
     orbit.azimuth += turn;

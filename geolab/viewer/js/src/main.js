@@ -4,10 +4,9 @@ import { Vector3 } from "three";
 import { Overlay } from "./overlay.js";
 import { card, cropPanel, toolbar } from "./panel.js";
 import { flatten, medianPoint } from "./pick.js";
-import { Stage } from "./stage.js";
+import { CLICK_PX, Stage } from "./stage.js";
 
 const STEP = Math.PI / 24;
-const CLICK_PX = 4; // a pointer that moved less has clicked
 
 export async function start({ model, place, bytes, restart }) {
   const viewer = new Viewer(model, place, restart);
@@ -154,6 +153,7 @@ class Viewer {
     themes.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
     const reporting = () => this.report();
     this.stage.onDraw.push(reporting);
+    this.stage.onStir = () => (this.place.root.dataset.settled = "false");
     this.ending.push(
       () => watcher.disconnect(),
       () => dark.removeEventListener("change", repaint),

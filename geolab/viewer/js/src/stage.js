@@ -8,6 +8,7 @@ import { readHarmonics, writeHarmonics } from "./harmonics.js";
 
 const FOV_DEG = 50;
 const FLIGHT_MS = 700;
+export const CLICK_PX = 4; // a pointer that moved less has clicked
 const UP = new Vector3(0, 0, 1);
 
 export class Stage {
@@ -62,18 +63,35 @@ export class Stage {
     controls.zoomToCursor = true;
     controls.screenSpacePanning = false;
     controls.zoomSpeed = 1.5;
-    controls.addEventListener("start", () => this.release());
     controls.addEventListener("change", () => {
       this.steered = true;
       this.invalidate();
     });
     this.controls = controls;
-    this.canvas.addEventListener("wheel", this._free, { capture: true, passive: true });
-    this.canvas.addEventListener("pointerdown", this._land, { capture: true });
+    this.held = new Map(); // pointers that went down while the view equals a photo
+    const first = { capture: true, passive: true };
+    this.canvas.addEventListener("wheel", () => (this.land(), this.release()), first);
+    this.canvas.addEventListener("pointerdown", (event) => this._hold(event), first);
+    this.canvas.addEventListener("pointermove", (event) => this._pull(event), first);
+    for (const name of ["pointerup", "pointercancel"]) {
+      this.canvas.addEventListener(name, (event) => this.held.delete(event.pointerId), first);
+    }
   }
 
-  _free = () => this.release();
-  _land = () => this.land();
+  _hold(event) {
+    this.land();
+    if (this.exact) this.held.set(event.pointerId, event);
+  }
+
+  /** A photo's view is left by a drag, not by a click: the orbit then gets the pointers that it missed. */
+  _pull(event) {
+    const down = this.held.get(event.pointerId);
+    if (!down || Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) <= CLICK_PX) return;
+    const missed = [...this.held.values()];
+    this.held.clear();
+    this.release();
+    for (const each of missed) this.canvas.dispatchEvent(new PointerEvent("pointerdown", each));
+  }
 
   /** Take the model's bytes. Resolves to the splats when they can be drawn. */
   async load(bytes) {
@@ -129,20 +147,21 @@ export class Stage {
   /** The first view: { azimuth, elevation }, radians; the distance shows all of the box. */
   reset(animated = true) {
     const { azimuth, elevation } = this.home;
-    this.orbitTo(this.middle, this.distanceFor(azimuth, elevation), azimuth, elevation, animated);
+    this.orbitTo(this.middle, this.distanceFor(azimuth, elevation), azimuth, elevation, animated, FOV_DEG);
   }
 
-  orbitTo(target, distance, azimuth, elevation, animated = true) {
+  orbitTo(target, distance, azimuth, elevation, animated = true, fov = this.camera.fov) {
     // straight down the azimuth would be lost: a thousandth of a radian keeps it
     const e = MathUtils.clamp(elevation, -1.5698, 1.5698);
-    this._fly({ position: target.clone().addScaledVector(outward(azimuth, e), distance), target, fov: FOV_DEG }, animated);
+    this._fly({ position: target.clone().addScaledVector(outward(azimuth, e), distance), target, fov }, animated);
   }
 
   /** All of the model, seen from the present direction. */
   fit() {
     const back = this.camera.getWorldDirection(new Vector3()).negate();
     const elevation = Math.asin(MathUtils.clamp(back.z, -1, 1));
-    this.orbitTo(this.middle, this.distanceFor(this.azimuth(), elevation), this.azimuth(), elevation);
+    const azimuth = this.azimuth();
+    this.orbitTo(this.middle, this.distanceFor(azimuth, elevation), azimuth, elevation, true, FOV_DEG);
   }
 
   /** From how far all corners of the box are in the picture, looking at its middle, with some room. */
@@ -184,8 +203,8 @@ export class Stage {
   }
 
   step({ turn = 0, rise = 0, zoom = 1, right = 0, ahead = 0 }) {
-    this.release();
     this.land();
+    this.release();
     const target = this.controls.target.clone();
     const offset = this.camera.position.clone().sub(target);
     const distance = offset.length();
@@ -211,16 +230,11 @@ export class Stage {
   release() {
     if (!this.exact) return;
     const azimuth = this.azimuth();
-    const { position, fov } = this.camera;
+    const { position } = this.camera;
     const target = this.controls.target.clone();
-    this.exact = null;
-    this.camera.fov = fov;
     const offset = position.clone().sub(target);
     const elevation = Math.asin(MathUtils.clamp(offset.z / offset.length(), -1, 1));
-    const [kept, distance] = [this.camera.fov, offset.length()];
-    this.orbitTo(target, distance, azimuth, elevation, false);
-    this.camera.fov = kept;
-    this._lens();
+    this.orbitTo(target, offset.length(), azimuth, elevation, false);
   }
 
   land() {
@@ -243,7 +257,7 @@ export class Stage {
 
   _arrive(end) {
     this.flight = null;
-    this.controls.enabled = true;
+    this.controls.enabled = !end.exact;
     this.camera.position.copy(end.position);
     this.camera.quaternion.copy(end.quaternion);
     this.camera.fov = end.fov;
@@ -321,6 +335,7 @@ export class Stage {
 
   invalidate() {
     if (this.frame || this.gone) return;
+    this.onStir?.();
     this.frame = requestAnimationFrame(() => this._draw());
   }
 
