@@ -6,7 +6,7 @@ Adam (Kingma and Ba, 2015) is selective: a Gaussian that the view does not show 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -98,11 +98,11 @@ class Learnt:
         parts = (("value", self.values), ("first", self.first), ("second", self.second))
         return {f"{part}.{name}": tensor for part, table in parts for name, tensor in table.items()}
 
-    def restore(self, tensors: Mapping[str, Tensor], move: Callable[[Tensor], Tensor]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
         parts = (("value", self.values), ("first", self.first), ("second", self.second))
         for part, table in parts:
             for name in table:
-                table[name] = move(tensors[f"{part}.{name}"]).contiguous()
+                table[name] = tensors[f"{part}.{name}"].contiguous()
 
 
 def update(

@@ -27,7 +27,7 @@ from torch import Tensor
 from geolab.errors import BadInput
 from geolab.splats import rasterize
 from geolab.splats.gaussians import SH_DEGREES, Gaussians
-from geolab.splats.train import begin, densify, exposure, mcmc, schedule
+from geolab.splats.train import begin, exposure, schedule
 from geolab.splats.train.adam import Learnt
 from geolab.splats.train.checkpoint import NAME, State, read_checkpoint, write_checkpoint
 from geolab.splats.train.config import TrainConfig
@@ -35,10 +35,11 @@ from geolab.splats.train.losses import Judge
 from geolab.splats.train.memory import peak_mb
 from geolab.splats.train.photos import Picture, open_album
 from geolab.splats.train.results import Model, Step, Validation
+from geolab.splats.train.schedule import BACKGROUND
 from geolab.splats.train.scores import score
+from geolab.splats.train.strategy import strategy
 from geolab.splats.views import Scene
 
-NOISE, REFINE, BACKGROUND = range(3)  # purposes of random numbers
 COEFFICIENTS = {degree: count for count, degree in SH_DEGREES.items()}
 
 
@@ -89,7 +90,7 @@ class Training:
             "opacities": first.logit_opacities, "sh": first.sh,
         })  # fmt: skip
         self.exposures = Learnt({"matrix": exposure.identities(len(scene.training), self.device)})
-        self.pull = densify.Pull(len(first), self.device)
+        self.strategy = strategy(config, extent=self.extent, count=len(first), device=self.device)
         self.judge = Judge(dssim_share=config.dssim_share)
         told = asdict(config) | {
             "device": self.device.type, "backend": self.choice.name, "photos": self.album.digest(),
@@ -101,18 +102,17 @@ class Training:
     # ------------------------------------------------------------ checkpoint
 
     def save(self, path: Path) -> None:
-        kept = self.learnt.tensors() | {f"exposure.{k}": v for k, v in self.exposures.tensors().items()}
-        write_checkpoint(path, self.state, kept | {"pull": self.pull.total, "seen": self.pull.seen})
+        parts = {"gaussians": self.learnt, "exposures": self.exposures, "strategy": self.strategy}
+        kept = {f"{part}/{name}": t for part, kept in parts.items() for name, t in kept.tensors().items()}
+        write_checkpoint(path, self.state, kept)
 
     def restore(self, path: Path) -> None:
         self.state, tensors = read_checkpoint(path, identity=self.state.identity)
-        move = lambda t: t.to(self.device)  # noqa: E731
-        self.learnt.restore(tensors, move)
-        self.exposures.restore(
-            {k.removeprefix("exposure."): v for k, v in tensors.items() if k.startswith("exposure.")}, move
-        )
-        self.pull = densify.Pull(len(self.learnt), self.device)
-        self.pull.total, self.pull.seen = move(tensors["pull"]), move(tensors["seen"])
+        for part, kept in (
+            ("gaussians", self.learnt), ("exposures", self.exposures), ("strategy", self.strategy)
+        ):  # fmt: skip
+            mine = {k.split("/")[1]: t for k, t in tensors.items() if k.startswith(f"{part}/")}
+            kept.restore({name: tensor.to(self.device) for name, tensor in mine.items()})
         torch.set_num_threads(self.state.threads)
 
     # ------------------------------------------------------------ steps
@@ -169,13 +169,14 @@ class Training:
         loss = self.judge(
             image, picture.colours(), keep=picture.keep, exposure=matrix[number] if config.exposure else None
         )
-        total = loss + self._regularisers(leaves)
+        total = loss + self.strategy.regulariser(leaves)
         found = float(loss.detach())
         if not math.isfinite(found):
             raise _diverged(f"a loss of {found} in step {state.step}")
+        self.strategy.before(meta)
         total.backward()
         self._learn(leaves, matrix, meta, number, progress)
-        self._strategy(meta, progress)
+        self.strategy.after(self.learnt, meta, step=state.step, progress=progress)
         side = max(picture.shape)
         return Step(state.step, found, len(self.learnt), 0.0, progress, side)
 
@@ -198,27 +199,15 @@ class Training:
         config, (height, width) = self.config, picture.shape
         backgrounds = None
         if config.random_background:
-            drawn = torch.rand(1, 3, generator=self._generator(BACKGROUND))
-            backgrounds = drawn.to(self.device)
+            generator = schedule.generator(config.seed, self.state.step, BACKGROUND)
+            backgrounds = torch.rand(1, 3, generator=generator).to(self.device)
         images, _, meta = rasterize.rasterize(
             leaves["means"], leaves["quats"], leaves["scales"].exp(), leaves["opacities"].sigmoid(),
             leaves["sh"], picture.world_to_camera[None], picture.K[None], width, height,
             sh_degree=SH_DEGREES[leaves["sh"].shape[1]], backgrounds=backgrounds,
             rasterize_mode="antialiased" if config.antialiased else "classic", backend=self.choice.name,
         )  # fmt: skip
-        if config.strategy == "default":
-            meta["means2d"].retain_grad()
         return images[0], meta
-
-    def _generator(self, purpose: int) -> torch.Generator:
-        return schedule.generator(self.config.seed, self.state.step, purpose)
-
-    def _regularisers(self, leaves: dict[str, Tensor]) -> Tensor | float:
-        config = self.config
-        if config.strategy != "mcmc":
-            return 0.0
-        opacity = config.opacity_reg * leaves["opacities"].sigmoid().mean()
-        return opacity + config.scale_reg / self.extent * leaves["scales"].exp().mean()
 
     def _learn(
         self, leaves: dict[str, Tensor], matrix: Tensor, meta: dict[str, Any], number: int, progress: float
@@ -234,34 +223,9 @@ class Training:
             self.exposures.step({"matrix": matrix.grad}, rate, number=step, visible=mine)
             exposure.centre(self.exposures["matrix"])
 
-    def _strategy(self, meta: dict[str, Any], progress: float) -> None:
-        config, step = self.config, self.state.step
-        due = config.refine_from <= progress < config.refine_until and step % config.refine_every == 0
-        if config.strategy == "mcmc":
-            if due:
-                mcmc.refine(
-                    self.learnt, cap=config.cap, growth=config.growth, generator=self._generator(REFINE)
-                )
-            # the noise grows with the square of a size: in a scene of extent 1, as gsplat trains it
-            rate = config.noise * schedule.means_rate(config, progress, extent=1.0) / self.extent
-            mcmc.explore(self.learnt, rate=rate, generator=self._generator(NOISE))
-            return
-        if progress >= config.refine_until:
-            return
-        self.pull.add(meta)
-        reset = step % config.reset_every == 0
-        if due:
-            self.pull = densify.refine(
-                self.learnt, self.pull, extent=self.extent, cap=config.cap,
-                generator=self._generator(REFINE), prune_large=step > config.reset_every,
-            )  # fmt: skip
-        if reset:
-            densify.reset_opacities(self.learnt)
-
     # ------------------------------------------------------------ results
 
     def gaussians(self) -> Gaussians:
-        self._widen(self.config.sh_degree)
         names = ("means", "quats", "scales", "opacities", "sh")
         return Gaussians(*(self.learnt[name].detach().clone() for name in names))
 
@@ -287,7 +251,7 @@ class Training:
         told: dict[str, Any] = dict(self.state.last)
         scores = told.pop("validation")
         validation = None if scores is None else Validation(**scores)
-        metrics = {} if scores is None else {k: v for k, v in scores.items() if v is not None}
+        self._widen(self.config.sh_degree)
         facts = {
             "training": asdict(self.config),
             "steps": self.state.step,
@@ -301,8 +265,10 @@ class Training:
             "held_out": [view.name for view in self.scene.testing],
         }
         model = Model(
-            self.gaussians().map(lambda t: t.cpu()), self.scene.frame, metrics, facts, self.warnings
-        )
+            self.gaussians().to("cpu"), self.scene.frame,
+            {} if scores is None else {k: v for k, v in scores.items() if v is not None},
+            facts, self.warnings,
+        )  # fmt: skip
         return Step(**{**told, "validation": validation, "model": model})
 
 

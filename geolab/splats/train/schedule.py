@@ -12,6 +12,8 @@ import torch
 
 from geolab.splats.train.config import TrainConfig
 
+NOISE, REFINE, BACKGROUND = range(3)  # purposes of random numbers
+
 
 def rates(config: TrainConfig, progress: float, *, extent: float, coefficients: int) -> dict[str, Any]:
     """Learning rates by name; for the colours one to a coefficient: those of higher degree move less."""

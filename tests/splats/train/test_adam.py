@@ -66,5 +66,5 @@ def test_moments_follow_their_rows_when_gaussians_come_and_go() -> None:
 def test_a_checkpoint_of_it_gives_it_back() -> None:
     learnt, other = (Learnt({"a": numbers(5, 3, seed=s)}) for s in (0, 1))
     learnt.step({"a": numbers(5, 3)}, {"a": 0.1}, number=1)
-    other.restore(learnt.tensors(), lambda t: t)
+    other.restore(learnt.tensors())
     assert all(torch.equal(other.tensors()[k], v) for k, v in learnt.tensors().items())

@@ -244,6 +244,15 @@ def test_what_a_mask_covers_has_no_influence(write_scene: WriteScene) -> None:
     assert same(clean, finished(list(train(scene, config=SHORT))).gaussians)
 
 
+def test_looking_at_a_model_on_the_way_does_not_change_it(write_scene: WriteScene) -> None:
+    often = dataclasses.replace(SHORT, validations=12, sh_degree=2)
+    one, two = (
+        finished(list(train(write_scene(), config=dataclasses.replace(often, validations=n))))
+        for n in (1, 12)
+    )
+    assert same(one.gaussians, two.gaussians)
+
+
 def test_a_random_start_says_so(write_scene: WriteScene) -> None:
     scene = dataclasses.replace(write_scene(), points=None)
     config = dataclasses.replace(SHORT, start="random", start_points=300)
