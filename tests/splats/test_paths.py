@@ -186,6 +186,35 @@ def test_a_spline_passes_through_its_cameras() -> None:
     assert all(is_rigid(c) for c in along)
 
 
+def barry_goldman(points: np.ndarray, knots: np.ndarray, t: float) -> np.ndarray:
+    """Catmull-Rom between the two middle ones of four points, by its pyramid of linear blends."""
+    level = list(points)
+    for width in (1, 2, 1):
+        if width == 2:
+            spans = [(k, k + 2) for k in range(2)]
+        else:
+            spans = [(k, k + 1) for k in range(3)] if len(level) == 4 else [(1, 2)]
+        level = [
+            ((knots[b] - t) * level[k] + (t - knots[a]) * level[k + 1]) / (knots[b] - knots[a])
+            for k, (a, b) in enumerate(spans)
+        ]
+    return level[0]
+
+
+def test_positions_are_those_of_a_centripetal_catmull_rom_spline() -> None:
+    places = np.stack([c.position for c in keys()])
+    knots = np.concatenate([[0], np.cumsum(np.sqrt(np.linalg.norm(np.diff(places, axis=0), axis=1)))])
+    along = paths.spline(keys(), 61)
+    compared = 0
+    for camera, t in zip(along, np.linspace(0, knots[-1], 61), strict=True):
+        k = int(np.searchsorted(knots, t, side="right")) - 1
+        if 1 <= k < len(knots) - 2:
+            expected = barry_goldman(places[k - 1 : k + 3], knots[k - 1 : k + 3], t)
+            np.testing.assert_allclose(camera.position, expected, atol=1e-9)
+            compared += 1
+    assert compared > 20
+
+
 @pytest.mark.parametrize("closed", [False, True])
 def test_a_spline_has_no_corners(closed: bool) -> None:
     along = paths.spline(keys(), 3000, closed=closed)
