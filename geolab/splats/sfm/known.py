@@ -68,7 +68,12 @@ def _identity(scene: Scene, image_px: int, how: Features) -> dict[str, object]:
          v.camera.width, v.camera.height, v.camera.model, list(v.camera.distortion))
         for v in scene.views
     ]  # fmt: skip
-    return {"task": "triangulate", "views": views, "image_px": image_px, "how": dataclasses.asdict(dataclasses.replace(how, threads=0))}
+    return {
+        "task": "triangulate",
+        "views": views,
+        "image_px": image_px,
+        "how": dataclasses.asdict(dataclasses.replace(how, threads=0)),
+    }
 
 
 def _stamp(path: Path) -> tuple[int, int]:

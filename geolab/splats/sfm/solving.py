@@ -5,58 +5,29 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pycolmap
 
 from geolab.errors import BadInput, FileRejected, one_line
 from geolab.splats.scene import hold_out
 from geolab.splats.sfm import mapping, pairing
 from geolab.splats.sfm.cameras import from_colmap
+from geolab.splats.sfm.config import Config, Focal
 from geolab.splats.sfm.copies import write_copies
-from geolab.splats.sfm.database import Features, Pair, find_features, match, open_work, opened, register
+from geolab.splats.sfm.database import Features, Pair, find_features, match, open_work
+from geolab.splats.sfm.entry import enter
 from geolab.splats.sfm.points import believed, triangulated
-from geolab.splats.sfm.shots import GUESSED_FOCAL, Lens, lenses, located, read_shots
+from geolab.splats.sfm.shots import Lens, lenses, located, read_shots
 from geolab.splats.sfm.solution import Facts, LensFound, Step
 from geolab.splats.views import EVERY, Scene, View
 
 LEAST_PHOTOS = 3
-GOOD_SIGMA_M = 1.0
+GOOD_SIGMA_M = 1.0  # of positions that help the adjustment
+ENOUGH = 0.5  # share of the photos that must fit the focal length they state
 _STAGES = {"copies": (0.0, 0.1), "features": (0.1, 0.3), "matches": (0.3, 0.6), "cameras": (0.6, 0.95)}
 _MORE = "take more photos, each showing 60 % or more of the one before"
-
-Focal = Literal["auto", "hold", "free"]
-
-
-@dataclass(frozen=True)
-class _Config:
-    """How cameras are found; as `solve` says."""
-
-    image_px: int
-    focal: Focal
-    positions: bool
-    held_out: int | Sequence[str]
-    threads: int
-    seed: int
-    features: Features
-
-    def __post_init__(self) -> None:
-        expected = {
-            "image_px": (self.image_px == 0 or self.image_px >= 200, "0, or at least 200 pixels"),
-            "focal": (self.focal in ("auto", "hold", "free"), "auto, hold or free"),
-            "threads": (self.threads >= 1, "at least 1"),
-            "seed": (self.seed >= 0, "0 or more"),
-        }
-        for name, (good, wanted) in expected.items():
-            if not good:
-                raise BadInput(name, found=repr(getattr(self, name)), expected=wanted)
-
-    @property
-    def how(self) -> Features:
-        return dataclasses.replace(self.features, threads=self.threads, seed=self.seed)
 
 
 def solve(
@@ -82,14 +53,14 @@ def solve(
     Photos that can't be read, or that found no place, are named in the scene's warnings. Raises BadInput if
     fewer than three photos can be placed together.
     """
-    config = _Config(image_px, focal, positions, held_out, threads, seed, features or Features(most=3000))
+    config = Config(image_px, focal, positions, held_out, threads, seed, features or Features(most=3000))
     yield from _Solving(photos, Path(work), config).steps()
 
 
 class _Solving:
     """One solution on its way."""
 
-    def __init__(self, photos: Iterable[str | Path], work: Path, config: _Config):
+    def __init__(self, photos: Iterable[str | Path], work: Path, config: Config):
         self.config = config
         shots, self.warnings = read_shots(Path(p) for p in photos)
         self.found = len(shots) + len(self.warnings)
@@ -97,7 +68,8 @@ class _Solving:
         self._enough("can be read")
         self.place = open_work(work, self._identity())
         self.sizes: dict[int, tuple[int, int]] = {}
-        self.pairs = ""
+        self.pairs = self.freed = ""
+        self.share = 0.0
 
     def _identity(self) -> dict[str, object]:
         """What copies, features and matches depend on."""
@@ -119,7 +91,7 @@ class _Solving:
     def steps(self) -> Iterator[Step]:
         yield from self._copies()
         groups = lenses(self.shots)
-        self._register(groups)
+        enter(self.place, self.shots, groups, self.sizes)
         yield from _staged("features", find_features(self.place, list(self.shots), self.config.how))
         yield from _staged("matches", match(self.place, self._pairs(), self.config.how))
         models = yield from self._cameras(groups)
@@ -152,37 +124,6 @@ class _Solving:
             yield _step("copies", (done + 1) / total)
         self._enough("can be decoded")
 
-    def _register(self, groups: Sequence[Lens]) -> None:
-        images, cameras = [], []
-        for lens in groups:
-            width, height = self.sizes[lens.members[0]]
-            shot = self.shots[lens.members[0]]
-            focal = (lens.focal_px or GUESSED_FOCAL * max(shot.width, shot.height)) * width / shot.width
-            camera = pycolmap.Camera(
-                camera_id=lens.number, model="SIMPLE_RADIAL", width=width, height=height,
-                params=[focal, width / 2, height / 2, 0.0], has_prior_focal_length=lens.focal_px is not None,
-            )  # fmt: skip
-            cameras.append(camera)
-            images += [(n, self.place.copy_name(n), camera) for n in lens.members]
-        register(self.place, cameras, sorted(images, key=lambda image: image[0]))
-        if self.priors:
-            self._write_priors()
-
-    def _write_priors(self) -> None:
-        """Positions with covariances: without these COLMAP ignores them."""
-        shots = {n: s for n, s in self.shots.items() if s.position and math.isfinite(s.position[2])}
-        _, places = pairing.enu(list(shots.values()))
-        with opened(self.place) as database:
-            database.clear_pose_priors()
-            for (number, shot), place in zip(shots.items(), places, strict=True):
-                across, up = shot.sigma_m
-                prior = pycolmap.PosePrior(
-                    corr_data_id=database.read_image(number).data_id, position=place,
-                    position_covariance=np.diag([across**2, across**2, up**2]),
-                    coordinate_system=pycolmap.PosePriorCoordinateSystem.CARTESIAN,
-                )  # fmt: skip
-                database.write_pose_prior(prior)
-
     @property
     def priors(self) -> bool:
         """Whether positions are good enough to help the adjustment: by a receiver with corrections.
@@ -210,20 +151,27 @@ class _Solving:
     # ------------------------------------------------------------ cameras
 
     def _cameras(self, groups: Sequence[Lens]) -> Generator[Step, None, mapping.Models]:
-        """Map with the focal lengths held where they are known."""
+        """Map with the focal lengths held where they are known, and once more if hardly a photo fits so."""
         known = all(lens.focal_px is not None for lens in groups)
-        how = mapping.Mapping(
-            hold_focal=known and self.config.focal != "free", priors=self.priors,
-            threads=self.config.threads, seed=self.config.seed,
-        )  # fmt: skip
-        growing = mapping.grow(self.place, how)
-        while True:
-            try:
-                placed = next(growing)
-            except StopIteration as end:
-                return end.value
-            share = min(1.0, placed / len(self.shots))
-            yield _step("cameras", share, f"{placed} of {len(self.shots)} photos")
+        held = known and self.config.focal != "free"
+        models = yield from self._mapped(hold_focal=held)
+        if held and self.config.focal == "auto" and _most(models) < ENOUGH * len(self.shots):
+            freed = yield from self._mapped(hold_focal=False)
+            if _most(freed) > _most(models):
+                self.freed = f"held, it would place {_most(models)} of {len(self.shots)} photos"
+                return freed
+        return models
+
+    def _mapped(self, *, hold_focal: bool) -> Generator[Step, None, mapping.Models]:
+        how = mapping.Mapping(hold_focal, self.priors, threads=self.config.threads, seed=self.config.seed)
+        with closing(mapping.grow(self.place, how)) as growing:
+            while True:
+                try:
+                    placed = next(growing)
+                except StopIteration as end:
+                    return end.value
+                self.share = max(self.share, min(1.0, placed / len(self.shots)))
+                yield _step("cameras", self.share, f"{placed} of {len(self.shots)} photos")
 
     def _largest(self, models: mapping.Models) -> tuple[pycolmap.Reconstruction, list[str]]:
         """The model of most photos, and a line for each photo that is not in it. Raises BadInput."""
@@ -246,7 +194,9 @@ class _Solving:
         name = one_line(self.shots[number].name, 80)
         if together is None:
             return f"photo {name} is left out: it has too little in common with the others to be placed"
-        return f"photo {name} is left out: it belongs to {together} photos that do not connect to the rest"
+        return (
+            f"photo {name} is left out: it belongs to a group of {together} that does not connect to the rest"
+        )
 
     def _focal_lengths(self, model: pycolmap.Reconstruction, groups: Sequence[Lens]) -> tuple[LensFound, ...]:
         """Free the focal lengths if that is asked for, or if the block can tell them."""
@@ -255,10 +205,12 @@ class _Solving:
             f"the cameras' axes spread by {block.axes_deg:.0f}° and the relief is {100 * block.relief:.0f} %"
         )
         known = all(lens.focal_px is not None for lens in groups)
-        held = known and (
-            self.config.focal == "hold" or (self.config.focal == "auto" and not block.determines_focal)
+        held = (
+            known
+            and not self.freed
+            and (self.config.focal == "hold" or (self.config.focal == "auto" and not block.determines_focal))
         )
-        if known and not held and self.config.focal == "auto":
+        if known and not held and not self.freed and self.config.focal == "auto":
             mapping.free_focal(model, threads=self.config.threads)
         return tuple(
             self._lens(model, lens, held, self._why(held, known, seen))
@@ -267,8 +219,8 @@ class _Solving:
         )
 
     def _why(self, held: bool, known: bool, seen: str) -> str:
-        if not known:
-            return f"no photo states it; {seen}"
+        if not known or self.freed:
+            return f"{self.freed or 'no photo states it'}; {seen}"
         if self.config.focal != "auto":
             return f"as asked ({self.config.focal}); {seen}"
         return f"{seen}: the block can{'not' if held else ''} determine it"
@@ -301,6 +253,11 @@ class _Solving:
         pose = image.cam_from_world().matrix()
         camera = from_colmap(model.cameras[image.camera_id], pose, (shot.width, shot.height))
         return dataclasses.replace(shot.view(), camera=camera)
+
+
+def _most(models: mapping.Models) -> int:
+    """Photos in the largest model."""
+    return max((m.num_reg_images() for m in models.values()), default=0)
 
 
 def _step(stage: str, share: float, detail: str = "") -> Step:
