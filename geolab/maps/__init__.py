@@ -24,6 +24,8 @@ from geolab.maps.layers import (
     split,
 )
 from geolab.maps.origin import Item, base_url, day, role, tile_url, title
+from geolab.maps.overlay import picture
+from geolab.maps.survey import Source, add_button, mark, survey
 
 if TYPE_CHECKING:
     from ipyleaflet import GeoJSON
@@ -32,6 +34,8 @@ CHANGE_RESULTS = ("mask", "probability")
 MOST_IMAGES = 40  # pixel layers on one map; more are outlines only
 
 __all__ = [
+    "Source",
+    "add_button",
     "add_items",
     "base_url",
     "bounds",
@@ -40,10 +44,13 @@ __all__ = [
     "day",
     "explore",
     "footprints",
+    "mark",
     "pairs",
     "photos",
+    "picture",
     "pixels",
     "role",
+    "survey",
     "swipe",
     "tile_url",
     "toolbox",

@@ -9,7 +9,7 @@ from html import unescape
 from typing import Any
 
 import ipywidgets as widgets
-from ipyleaflet import Layer, Map, Popup, ScaleControl, TileLayer, WidgetControl
+from ipyleaflet import ImageOverlay, Layer, Map, Popup, ScaleControl, TileLayer, WidgetControl
 
 from geolab.maps.layers import DEEPEST_ZOOM, Bounds
 from geolab.maps.origin import Item, day, original_url, preview_url, role, safe, title
@@ -23,6 +23,11 @@ LOOK = """
 .geolab-map .leaflet-div-icon:focus-visible { outline: 3px solid #e8590c; }
 .geolab-map .geolab-photo { display: block; width: 14px; height: 14px; border-radius: 50%; background: #fff;
   border: 4px solid #0b7285; box-sizing: border-box; box-shadow: 0 0 0 1px #fff; }
+.geolab-map .geolab-pin { display: block; width: 16px; height: 16px; border-radius: 50%; background: #e8590c;
+  border: 3px solid #fff; box-sizing: border-box; box-shadow: 0 0 0 1px #1b1f23; }
+.geolab-map .geolab-act.jupyter-button { background: transparent; color: inherit; box-shadow: none;
+  height: 32px; line-height: 32px; padding: 0 10px; font-size: 13px; }
+.geolab-map .geolab-act.jupyter-button:hover { color: var(--geolab-accent, #0b7285); }
 .geolab-map .marker-cluster, .geolab-map .marker-cluster div { background: #1b1f23 !important; }
 .geolab-map .marker-cluster { background: rgba(27, 31, 35, .35) !important; background-clip: padding-box; }
 .geolab-map .marker-cluster span { color: #fff; font-weight: 600; }
@@ -155,7 +160,7 @@ def popups(chart: Map, items: Sequence[Item], places: Callable[[Item], Any]) -> 
 # ---------------------------------------------------------------- sliders
 
 
-def add_panel(chart: Map, images: Sequence[TileLayer], dates: Sequence[str]) -> None:
+def add_panel(chart: Map, images: Sequence[TileLayer | ImageOverlay], dates: Sequence[str]) -> None:
     """A slider for the opacity of the imagery and, for several dates, one that chooses the date."""
     rows: list[widgets.Widget] = []
     layout = widgets.Layout(width="300px", margin="0")

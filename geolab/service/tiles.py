@@ -32,7 +32,7 @@ from rio_tiler.io import Reader
 
 from geolab import display, raster
 from geolab.errors import BadInput, FileRejected
-from geolab.service import hillshade
+from geolab.raster import hillshade
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader

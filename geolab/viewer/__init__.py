@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geolab.viewer.door import show
+    from geolab.viewer.onmap import OnMap, on_map
     from geolab.viewer.widget import Viewer
 
-_HOMES = {"show": "door", "Viewer": "widget"}
+_HOMES = {"show": "door", "Viewer": "widget", "on_map": "onmap", "OnMap": "onmap"}
 
-__all__ = ["Viewer", "show"]
+__all__ = ["OnMap", "Viewer", "on_map", "show"]
 
 
 def __getattr__(name: str) -> Any:

@@ -32,15 +32,19 @@ def show(
     the kernel draw. background: "#rrggbb"; by default the page's. max_mb: the most that is sent to the page.
     Raises NotFound, FileRejected, BadInput.
     """
-    gaussians, known, name = _opened(model)
-    views = list(cameras.views if isinstance(cameras, Scene) else cameras)
+    gaussians, known, name = opened(model)
     return Viewer(
         gaussians, frame or known, title=title or name, max_mb=max_mb, height_px=height_px,
-        renderer=renderer, background=background, cameras=poses.cameras_json(views),
+        renderer=renderer, background=background, cameras=poses.cameras_json(views_of(cameras)),
     )  # fmt: skip
 
 
-def _opened(model: Any) -> tuple[Gaussians, Frame | None, str]:
+def views_of(cameras: Scene | Iterable[View | Camera]) -> list[View | Camera]:
+    return list(cameras.views if isinstance(cameras, Scene) else cameras)
+
+
+def opened(model: Any) -> tuple[Gaussians, Frame | None, str]:
+    """Gaussians, frame and a name of what `show` takes. Raises as it does."""
     if isinstance(model, str | Path):
         from geolab.splats import io
 

@@ -14,7 +14,8 @@ from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from geolab.errors import BadInput
-from geolab.service import hillshade, tiles
+from geolab.raster import hillshade
+from geolab.service import tiles
 
 EDGE_M = 20037508.342789244
 LEVEL = round(255 * math.sin(math.radians(45)))

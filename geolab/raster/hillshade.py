@@ -1,4 +1,4 @@
-"""Relief of a height model as light and shadow, for map tiles."""
+"""Relief of a height model as light and shadow, for maps."""
 
 from __future__ import annotations
 
