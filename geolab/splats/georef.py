@@ -14,7 +14,7 @@ from geolab.splats import gcp as control
 from geolab.splats import leveling
 from geolab.splats.frame import Frame
 from geolab.splats.georef_report import CONTROL, POSITIONS, Report, measure
-from geolab.splats.sfm.shots import GPS_SIGMA_M, Shot, header
+from geolab.splats.photo import Photo, read
 from geolab.splats.similarity import Similarity, exact, refine, robust
 from geolab.splats.views import Camera, Floats, Points, Scene
 
@@ -31,10 +31,10 @@ __all__ = ["Report", "locate"]
 
 @dataclass(frozen=True)
 class _Positions:
-    """What the photos say of their places. shots [V], None where a photo can't be read; indices [P] of those
-    views that state a position; lonlat, sigma [P, 3]."""
+    """What the photos [V] say of their places. indices [P] of those views that state a position; lonlat,
+    sigma [P, 3]."""
 
-    shots: tuple[Shot | None, ...]
+    photos: tuple[Photo, ...]
     indices: np.ndarray
     lonlat: Floats
     sigma: Floats
@@ -58,7 +58,7 @@ def locate(scene: Scene, *, gcp: Path | None = None, required: bool = False) -> 
     datum = points.datum if points is not None and len(seen) >= 3 else known.datum
     if scene.frame is not None:
         return _with(scene, notes), measure(
-            scene, known.shots, seen, used=None, method="the scene's own frame"
+            scene, known.photos, seen, used=None, method="the scene's own frame"
         )
     problem = _problem(known) if len(seen) < 3 else ""
     if problem:
@@ -70,7 +70,7 @@ def locate(scene: Scene, *, gcp: Path | None = None, required: bool = False) -> 
     moved = _on_the_ground(_moved(scene, fit), dataclasses.replace(fit.frame, vertical_datum=datum))
     seen, _ = control.locate(points, moved.views) if points is not None else ([], [])
     report = measure(
-        moved, known.shots, seen, used=fit.used, method=fit.method, rotation_from=fit.rotation_from,
+        moved, known.photos, seen, used=fit.used, method=fit.method, rotation_from=fit.rotation_from,
         scale=fit.similarity.scale, notes=fit.notes,
     )  # fmt: skip
     frame = dataclasses.replace(moved.frame or fit.frame, uncertainty_m=report.sigma_m)
@@ -85,13 +85,13 @@ def _with(scene: Scene, notes: Sequence[str]) -> Scene:
 
 
 def _positions(scene: Scene) -> _Positions:
-    shots = tuple(header(view.image, view.name) for view in scene.views)
+    photos = tuple(read(view.image, view.name) for view in scene.views)
     indices, lonlat, sigma = [], [], []
-    for k, (view, shot) in enumerate(zip(scene.views, shots, strict=True)):
-        place = shot.position if shot is not None and shot.position is not None else view.measured
+    for k, (view, photo) in enumerate(zip(scene.views, photos, strict=True)):
+        place = photo.measured or view.measured
         if place is None:
             continue
-        across, up = shot.sigma_m if shot is not None else GPS_SIGMA_M
+        across, up = photo.sigma_m
         indices.append(k)
         lonlat.append(place)
         sigma.append((across, across, up))
@@ -99,15 +99,15 @@ def _positions(scene: Scene) -> _Positions:
     stated = np.isfinite(told[:, 2])
     kept = stated if stated.any() else np.zeros(len(told), np.bool_)
     return _Positions(
-        shots, np.array(indices, np.int64)[kept], told[kept],
+        photos, np.array(indices, np.int64)[kept], told[kept],
         np.array(sigma, np.float64).reshape(-1, 3)[kept],
-        _datum([s for s in shots if s is not None and s.position is not None]),
+        _datum([p for p in photos if p.measured is not None]),
     )  # fmt: skip
 
 
-def _datum(shots: Sequence[Shot]) -> str:
+def _datum(photos: Sequence[Photo]) -> str:
     """In words, as the photos state it: nothing is guessed."""
-    told = {s.datum for s in shots}
+    told = {p.datum for p in photos}
     if told == {"ellipsoid"}:
         return "ellipsoid"
     return SEA_LEVEL if told == {"sea level"} else "unknown"
@@ -115,7 +115,7 @@ def _datum(shots: Sequence[Shot]) -> str:
 
 def _problem(known: _Positions) -> str:
     """Why positions can't place the scene; "" if they can."""
-    total, n = len(known.shots), len(known.indices)
+    total, n = len(known.photos), len(known.indices)
     if n < LEAST_POSITIONS:
         return f"{n} of {total} photos state where they were taken"
     frame = _frame(known)
@@ -127,7 +127,7 @@ def _problem(known: _Positions) -> str:
 def _frame(known: _Positions) -> Frame:
     """At the middle of the positions, where the outliers do not count."""
     lon, lat, height = (float(v) for v in np.median(known.lonlat, axis=0))
-    days = sorted(s.taken[:10] for s in known.shots if s is not None and s.taken)
+    days = sorted(p.taken[:10] for p in known.photos if p.taken)
     return Frame(lon, lat, height, epoch=days[-1] if days else "")
 
 
@@ -184,9 +184,9 @@ def _doubts(scatter_m: float, sigma_m: float) -> tuple[str, ...]:
 def _up(scene: Scene, known: _Positions) -> leveling.Up | None:
     """Up by the gimbals, else by how cameras are usually held."""
     rotations = [view.camera.world_to_camera[:3, :3] for view in scene.views]
-    xmps = [shot.xmp if shot is not None else {} for shot in known.shots]
+    xmps = [photo.xmp for photo in known.photos]
     points = None if scene.points is None else scene.points.xyz
-    sideways = [shot is not None and shot.orientation >= 5 for shot in known.shots]
+    sideways = [photo.orientation >= 5 for photo in known.photos]
     return leveling.by_gimbal(rotations, xmps) or leveling.by_cameras(rotations, sideways, points)
 
 
@@ -210,7 +210,7 @@ def _by_control(known: _Positions, seen: Sequence[control.Seen]) -> _Fit:
     """By the surveyed points alone: the photos' heights may count from another datum, and are metres off."""
     places = np.array([s.point.place for s in seen])
     lon, lat, height = (float(v) for v in places.mean(axis=0))
-    days = sorted(s.taken[:10] for s in known.shots if s is not None and s.taken)
+    days = sorted(p.taken[:10] for p in known.photos if p.taken)
     frame = Frame(lon, lat, height, epoch=days[-1] if days else "")
     source, target = np.stack([s.xyz for s in seen]), frame.enu(places)
     spread = leveling.line(target)

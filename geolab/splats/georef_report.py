@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from geolab.errors import one_line
 from geolab.splats.gcp import Seen
-from geolab.splats.sfm.shots import GPS_SIGMA_M, Shot
+from geolab.splats.photo import Photo
 from geolab.splats.views import Floats, Scene
 
 POSITIONS, CONTROL = "positions", "control points"
@@ -92,7 +92,7 @@ class Report:
 
 def measure(
     scene: Scene,
-    shots: Sequence[Shot | None],
+    photos: Sequence[Photo],
     seen: Sequence[Seen],
     *,
     used: frozenset[int] | None,
@@ -103,12 +103,12 @@ def measure(
 ) -> Report:
     """The report of a scene that has a frame. used: views whose positions count; None: all."""
     names = [one_line(v.name, 80) for v in scene.views]
-    stated, sigma, indices = _stated(scene, shots)
+    stated, sigma, indices = _stated(scene, photos)
     counted = np.array([used is None or int(k) in used for k in indices], np.bool_)
     off = scene.positions[indices] - stated
     heights = _above_ground(scene)
-    drift = _focal_drift(scene, shots)
-    ratio = _height_ratio(heights, shots)
+    drift = _focal_drift(scene, photos)
+    ratio = _height_ratio(heights, photos)
     rows, control_rmse = _control(scene, seen)
     by_control = rotation_from == CONTROL
     rmse = np.sqrt((off[counted] ** 2).mean(axis=0)) if counted.any() else None
@@ -129,12 +129,12 @@ def measure(
     )  # fmt: skip
 
 
-def _stated(scene: Scene, shots: Sequence[Shot | None]) -> tuple[Floats, Floats, Indices]:
+def _stated(scene: Scene, photos: Sequence[Photo]) -> tuple[Floats, Floats, Indices]:
     """Places [P, 3] that photos state, in the scene's frame; their sigma [P, 3]; the views' indices [P]."""
     rows = [
-        (k, place, shot.sigma_m if shot else GPS_SIGMA_M)
-        for k, (view, shot) in enumerate(zip(scene.views, shots, strict=True))
-        if (place := (shot.position if shot else None) or view.measured) and np.isfinite(place).all()
+        (k, place, photo.sigma_m)
+        for k, (view, photo) in enumerate(zip(scene.views, photos, strict=True))
+        if (place := photo.measured or view.measured) and np.isfinite(place).all()
     ]
     if not rows or scene.frame is None:
         return np.empty((0, 3)), np.empty((0, 3)), np.empty(0, np.int64)
@@ -153,20 +153,20 @@ def _above_ground(scene: Scene) -> Floats | None:
     return scene.positions[:, 2] - ground
 
 
-def _height_ratio(heights: Floats | None, shots: Sequence[Shot | None]) -> float | None:
+def _height_ratio(heights: Floats | None, photos: Sequence[Photo]) -> float | None:
     if heights is None:
         return None
-    told = [s.xmp.get("relative_altitude_m", 0.0) if s is not None else 0.0 for s in shots]
+    told = [photo.above_takeoff_m or 0.0 for photo in photos]
     ratios = [height / t for height, t in zip(heights, told, strict=True) if t > 5.0]
     return float(np.median(ratios)) if ratios else None
 
 
-def _focal_drift(scene: Scene, shots: Sequence[Shot | None]) -> float | None:
-    drifts = [
-        100 * (view.camera.K[0, 0] * max(shot.width, shot.height) / max(view.camera.width, view.camera.height)
-               / shot.focal_px - 1)
-        for view, shot in zip(scene.views, shots, strict=True) if shot is not None and shot.focal_px
-    ]  # fmt: skip
+def _focal_drift(scene: Scene, photos: Sequence[Photo]) -> float | None:
+    drifts = []
+    for view, photo in zip(scene.views, photos, strict=True):
+        if photo.focal_px:
+            sides = max(photo.width, photo.height) / max(view.camera.width, view.camera.height)
+            drifts.append(100 * (view.camera.K[0, 0] * sides / photo.focal_px - 1))
     return float(np.median(drifts)) if drifts else None
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from geolab import store
 from geolab.errors import BadInput, NotFound, one_line
 from geolab.settings import Settings, load
-from geolab.splats.loaders import colmap, numbers, opensfm, photolist, sources, town, transforms
+from geolab.splats import photo
+from geolab.splats.loaders import colmap, numbers, opensfm, sources, town, transforms
 from geolab.splats.loaders.draft import SUFFIXES, Draft, views
-from geolab.splats.loaders.photolist import Photo
+from geolab.splats.photo import Photo
 from geolab.splats.views import EVERY, Camera, Floats, Scene, View
 
 _FILES = {town.NAME: "town", transforms.NAME: "transforms", opensfm.NAME: "opensfm"}
@@ -130,7 +131,8 @@ def photos(
     if not files:
         raise BadInput("photos", found=f"none in {source}", expected=f"files named {', '.join(SUFFIXES)}")
     shared = Path(os.path.commonpath([file.parent for file in files]))
-    return tuple(photolist.read(file, shared, ids) for file in files)
+    names = [file.relative_to(shared).as_posix() for file in files]
+    return tuple(photo.read(file, name, ids.get(name, "")) for file, name in zip(files, names, strict=True))
 
 
 def check(scene: Scene) -> tuple[str, ...]:

@@ -5,47 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from geolab.splats.frame import Frame
+from geolab.splats.photo import Photo
 from geolab.splats.sfm.database import Pair
-from geolab.splats.sfm.shots import Shot
 from geolab.splats.views import Floats, View
+
+Indices = NDArray[np.int64]
 
 ALL_PAIRS_UP_TO = 30  # photos; beyond, each is matched with its nearest
 NEAREST = 16
 WIDEST_DEG = 70.0  # between the axes of two cameras; SIFT finds nothing in common beyond
 ALL_PAIRS_WITHOUT_POSITIONS = 80  # photos; beyond, each is matched with those near it in the order of names
+LONELY, LONELY_M = 20.0, 200.0  # times the usual distance to the next photo, and metres: GPS had no fix yet
 ORDER = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48, 64)
 
 
-def enu(shots: Sequence[Shot]) -> tuple[Frame, Floats]:
+def enu(photos: Sequence[Photo]) -> tuple[Frame, Floats]:
     """A frame at the middle of the photos' positions, and these in it [N, 3]; NaN where there is none.
 
     A height that is not stated is taken as the others' median.
     """
-    told = np.array([s.position if s.position is not None else (np.nan,) * 3 for s in shots], np.float64)
+    told = np.array([p.measured if p.measured is not None else (np.nan,) * 3 for p in photos], np.float64)
     lon, lat = np.nanmedian(told[:, 0]), np.nanmedian(told[:, 1])
     heights = told[:, 2][np.isfinite(told[:, 2])]
     height = float(np.median(heights)) if len(heights) else 0.0
     told[:, 2] = np.where(np.isfinite(told[:, 2]), told[:, 2], height)
     known = np.isfinite(told[:, 0])
     frame = Frame(float(lon), float(lat), height)
-    places = np.full((len(shots), 3), np.nan)
+    places = np.full((len(photos), 3), np.nan)
     places[known] = frame.enu(told[known])
     return frame, places
 
 
-def by_position(shots: dict[int, Shot]) -> list[Pair]:
-    """Each photo with the NEAREST of it on the ground; one without a position with all others."""
-    ids = sorted(shots)
-    _, places = enu([shots[n] for n in ids])
+def by_position(photos: dict[int, Photo]) -> list[Pair]:
+    """Each photo with the NEAREST of it on the ground; one without a position, or far off, with all."""
+    ids = sorted(photos)
+    _, places = enu([photos[n] for n in ids])
+    places[_lonely(places)] = np.nan
     known = np.flatnonzero(np.isfinite(places[:, 0]))
     pairs = {(a, b) for i in range(len(ids)) if i not in set(known) for b in range(len(ids)) if (a := i) != b}
     tree = KDTree(places[known, :2])
     near = np.atleast_2d(tree.query(places[known, :2], k=min(NEAREST + 1, len(known)))[1])
     pairs |= {(int(known[i]), int(known[j])) for i, row in enumerate(near) for j in row if i != j}
     return _ordered(ids, pairs)
+
+
+def _lonely(places: Floats) -> Indices:
+    """The places [N, 3] so much farther from any other than is usual here that they must be mistakes."""
+    known = np.flatnonzero(np.isfinite(places[:, 0]))
+    apart = KDTree(places[known, :2]).query(places[known, :2], k=2)[0][:, 1]
+    return known[apart > np.maximum(LONELY * np.median(apart), LONELY_M)]
 
 
 def by_order(ids: Sequence[int]) -> list[Pair]:

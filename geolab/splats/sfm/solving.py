@@ -11,6 +11,7 @@ from pathlib import Path
 import pycolmap
 
 from geolab.errors import BadInput, FileRejected, one_line
+from geolab.splats.photo import Photo
 from geolab.splats.scene import hold_out
 from geolab.splats.sfm import mapping, pairing
 from geolab.splats.sfm.cameras import from_colmap
@@ -18,8 +19,8 @@ from geolab.splats.sfm.config import Config, Focal
 from geolab.splats.sfm.copies import write_copies
 from geolab.splats.sfm.database import Features, Pair, find_features, match, open_work
 from geolab.splats.sfm.entry import enter
+from geolab.splats.sfm.photoset import Lens, gather, lenses, located
 from geolab.splats.sfm.points import believed, triangulated
-from geolab.splats.sfm.shots import Lens, lenses, located, read_shots
 from geolab.splats.sfm.solution import Facts, LensFound, Step
 from geolab.splats.views import EVERY, Scene, View
 
@@ -31,7 +32,7 @@ _MORE = "take more photos, each showing 60 % or more of the one before"
 
 
 def solve(
-    photos: Iterable[str | Path],
+    photos: Iterable[str | Path | Photo],
     *,
     work: Path,
     image_px: int = 1280,
@@ -60,12 +61,12 @@ def solve(
 class _Solving:
     """One solution on its way."""
 
-    def __init__(self, photos: Iterable[str | Path], work: Path, config: Config):
+    def __init__(self, photos: Iterable[str | Path | Photo], work: Path, config: Config):
         self.config = config
-        shots, self.warnings = read_shots(Path(p) for p in photos)
-        self.found = len(shots) + len(self.warnings)
-        self.shots = dict(enumerate(shots, start=1))
-        self._enough("can be read")
+        good, self.warnings = gather(photos)
+        self.found = len(good) + len(self.warnings)
+        self.photos = dict(enumerate(good, start=1))
+        self._enough("can be used")
         self.place = open_work(work, self._identity())
         self.sizes: dict[int, tuple[int, int]] = {}
         self.pairs = self.freed = ""
@@ -74,25 +75,25 @@ class _Solving:
     def _identity(self) -> dict[str, object]:
         """What copies, features and matches depend on."""
         files = [
-            (s.name, str(s.path), (t := s.path.stat()).st_size, t.st_mtime_ns) for s in self.shots.values()
+            (p.name, str(p.path), (t := p.path.stat()).st_size, t.st_mtime_ns) for p in self.photos.values()
         ]
         how = dataclasses.asdict(dataclasses.replace(self.config.how, threads=0))
         return {"task": "solve", "photos": files, "image_px": self.config.image_px, "how": how}
 
     def _enough(self, what: str) -> None:
-        if len(self.shots) >= LEAST_PHOTOS:
+        if len(self.photos) >= LEAST_PHOTOS:
             return
         first = f"; {self.warnings[0]}" if self.warnings else ""
         raise BadInput(
-            "photos", found=f"{len(self.shots)} of {self.found} that {what}{first}",
+            "photos", found=f"{len(self.photos)} of {self.found} that {what}{first}",
             expected=f"at least {LEAST_PHOTOS}", remedy=_MORE,
         )  # fmt: skip
 
     def steps(self) -> Iterator[Step]:
         yield from self._copies()
-        groups = lenses(self.shots)
-        enter(self.place, self.shots, groups, self.sizes)
-        yield from _staged("features", find_features(self.place, list(self.shots), self.config.how))
+        groups = lenses(self.photos)
+        enter(self.place, self.photos, groups, self.sizes)
+        yield from _staged("features", find_features(self.place, list(self.photos), self.config.how))
         yield from _staged("matches", match(self.place, self._pairs(), self.config.how))
         models = yield from self._cameras(groups)
         model, lone = self._largest(models)
@@ -108,16 +109,16 @@ class _Solving:
     # ------------------------------------------------------------ photos
 
     def _copies(self) -> Iterator[Step]:
-        """Write the working copies; photos that can't be decoded leave the shots."""
-        total = len(self.shots)
-        views = {n: shot.view() for n, shot in self.shots.items()}
+        """Write the working copies; those that can't be decoded are left out."""
+        total = len(self.photos)
+        views = {n: photo.view() for n, photo in self.photos.items()}
         targets = {n: self.place.copies / self.place.copy_name(n) for n in views}
         made = write_copies(
             views, targets, self.place.masks, image_px=self.config.image_px, threads=self.config.threads
         )
         for done, (number, camera) in enumerate(made):
             if isinstance(camera, FileRejected):
-                name = one_line(self.shots.pop(number).name, 80)
+                name = one_line(self.photos.pop(number).name, 80)
                 self.warnings.append(f"photo {name} is left out: {camera.reason}")
             else:
                 self.sizes[number] = camera.width, camera.height
@@ -130,18 +131,18 @@ class _Solving:
 
         Those of plain receivers are worse than the photos' own geometry, and treble the time.
         """
-        whole = [s for s in self.shots.values() if s.position and math.isfinite(s.position[2])]
-        good = len(whole) == len(self.shots) and all(s.sigma_m[0] <= GOOD_SIGMA_M for s in whole)
+        whole = [p for p in self.photos.values() if p.measured and math.isfinite(p.measured[2])]
+        good = len(whole) == len(self.photos) and all(p.sigma_m[0] <= GOOD_SIGMA_M for p in whole)
         return self.config.positions and good and located(whole)
 
     def _pairs(self) -> list[Pair]:
-        ids = sorted(self.shots)
+        ids = sorted(self.photos)
         if len(ids) <= pairing.ALL_PAIRS_UP_TO:
             self.pairs = "every photo with every other"
             return pairing.every(ids)
-        if self.config.positions and located(list(self.shots.values())):
+        if self.config.positions and located(list(self.photos.values())):
             self.pairs = f"each photo with the {pairing.NEAREST} nearest by GPS"
-            return pairing.by_position(self.shots)
+            return pairing.by_position(self.photos)
         if len(ids) <= pairing.ALL_PAIRS_WITHOUT_POSITIONS:
             self.pairs = "every photo with every other"
             return pairing.every(ids)
@@ -155,10 +156,10 @@ class _Solving:
         known = all(lens.focal_px is not None for lens in groups)
         held = known and self.config.focal != "free"
         models = yield from self._mapped(hold_focal=held)
-        if held and self.config.focal == "auto" and _most(models) < ENOUGH * len(self.shots):
+        if held and self.config.focal == "auto" and _most(models) < ENOUGH * len(self.photos):
             freed = yield from self._mapped(hold_focal=False)
             if _most(freed) > _most(models):
-                self.freed = f"held, it would place {_most(models)} of {len(self.shots)} photos"
+                self.freed = f"held, it would place {_most(models)} of {len(self.photos)} photos"
                 return freed
         return models
 
@@ -170,8 +171,8 @@ class _Solving:
                     placed = next(growing)
                 except StopIteration as end:
                     return end.value
-                self.share = max(self.share, min(1.0, placed / len(self.shots)))
-                yield _step("cameras", self.share, f"{placed} of {len(self.shots)} photos")
+                self.share = max(self.share, min(1.0, placed / len(self.photos)))
+                yield _step("cameras", self.share, f"{placed} of {len(self.photos)} photos")
 
     def _largest(self, models: mapping.Models) -> tuple[pycolmap.Reconstruction, list[str]]:
         """The model of most photos, and a line for each photo that is not in it. Raises BadInput."""
@@ -179,7 +180,7 @@ class _Solving:
         placed = 0 if best is None else best.num_reg_images()
         if best is None or placed < LEAST_PHOTOS:
             raise BadInput(
-                "photos", found=f"{placed} of {len(self.shots)} that could be placed together",
+                "photos", found=f"{placed} of {len(self.photos)} that could be placed together",
                 expected=f"at least {LEAST_PHOTOS} of the same ground", remedy=_MORE,
             )  # fmt: skip
         inside = {i for i, image in best.images.items() if image.has_pose}
@@ -188,10 +189,10 @@ class _Solving:
             for m in models.values() if m is not best
             for i, image in m.images.items() if image.has_pose
         }  # fmt: skip
-        return best, [self._lone(n, others.get(n)) for n in self.shots if n not in inside]
+        return best, [self._lone(n, others.get(n)) for n in self.photos if n not in inside]
 
     def _lone(self, number: int, together: int | None) -> str:
-        name = one_line(self.shots[number].name, 80)
+        name = one_line(self.photos[number].name, 80)
         if together is None:
             return f"photo {name} is left out: it has too little in common with the others to be placed"
         return (
@@ -226,9 +227,9 @@ class _Solving:
         return f"{seen}: the block can{'not' if held else ''} determine it"
 
     def _lens(self, model: pycolmap.Reconstruction, lens: Lens, held: bool, why: str) -> LensFound:
-        shot = self.shots[lens.members[0]]
+        photo = self.photos[lens.members[0]]
         camera = model.cameras[lens.number]
-        focal = camera.mean_focal_length() * shot.width / camera.width
+        focal = camera.mean_focal_length() * photo.width / camera.width
         words = " ".join(str(k) for k in lens.key[:2] if k)
         return LensFound(len(lens.members), words or "unknown camera", lens.focal_px, focal, held, why)
 
@@ -243,16 +244,16 @@ class _Solving:
             reprojection_px=float(model.compute_mean_reprojection_error()), pairs=self.pairs,
             position_priors=self.priors, lenses=found,
         )  # fmt: skip
-        source = str(next(iter(self.shots.values())).path.parent)
+        source = str(next(iter(self.photos.values())).path.parent)
         held_out = hold_out(views, self.config.held_out)
         scene = Scene(views, points, None, held_out, tuple(self.warnings), source)
         return Step("points", 1.0, f"{len(views)} photos, {len(points)} points", scene, facts)
 
     def _view(self, model: pycolmap.Reconstruction, number: int) -> View:
-        shot, image = self.shots[number], model.images[number]
+        photo, image = self.photos[number], model.images[number]
         pose = image.cam_from_world().matrix()
-        camera = from_colmap(model.cameras[image.camera_id], pose, (shot.width, shot.height))
-        return dataclasses.replace(shot.view(), camera=camera)
+        camera = from_colmap(model.cameras[image.camera_id], pose, (photo.width, photo.height))
+        return dataclasses.replace(photo.view(), camera=camera)
 
 
 def _most(models: mapping.Models) -> int:

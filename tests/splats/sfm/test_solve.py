@@ -17,8 +17,9 @@ from PIL import Image
 
 from geolab.errors import BadInput
 from geolab.splats import georef, images, sfm
+from geolab.splats.photo import read
 from geolab.splats.sfm import mapping
-from geolab.splats.sfm.shots import lenses, located, read_shot, read_shots
+from geolab.splats.sfm.photoset import gather, lenses, located
 from geolab.splats.similarity import exact
 
 PX = 560
@@ -155,14 +156,14 @@ def test_focal_length_is_that_of_the_pixels_there_are(flown, tmp_path):
     path = tmp_path / "small.jpg"
     with Image.open(flown.photos[0]) as photo:
         photo.resize((480, 360)).save(path, exif=photo.info["exif"])
-    assert read_shot(path).focal_px == pytest.approx(read_shot(flown.photos[0]).focal_px / 2)
+    assert read(path).focal_px == pytest.approx(read(flown.photos[0]).focal_px / 2)
 
 
 def test_photos_of_one_lens_share_a_camera(flown, tmp_path):
     small = tmp_path / "small.jpg"
     with Image.open(flown.photos[0]) as photo:
         photo.resize((480, 360)).save(small, exif=photo.info["exif"])
-    shots, warnings = read_shots([*flown.photos[:3], small])
+    shots, warnings = gather([*flown.photos[:3], small])
     groups = lenses(dict(enumerate(shots)))
     assert sorted(len(g.members) for g in groups) == [1, 3]
     assert warnings == []
@@ -170,16 +171,25 @@ def test_photos_of_one_lens_share_a_camera(flown, tmp_path):
 
 def test_photos_of_one_name_keep_apart(flown, tmp_path):
     for folder in "ab":
-        (tmp_path / folder).mkdir()
-        shutil.copy(flown.photos[0], tmp_path / folder / "DJI_0001.JPG")
-    shots, _ = read_shots(tmp_path.rglob("*.JPG"))
-    assert [s.name for s in shots] == ["a/DJI_0001.JPG", "b/DJI_0001.JPG"]
+        (tmp_path / folder / "card").mkdir(parents=True)
+    for folder, photo in zip("ab", flown.photos, strict=False):
+        shutil.copy(photo, tmp_path / folder / "card" / "DJI_0001.JPG")
+    photos, _ = gather(tmp_path.rglob("*.JPG"))
+    assert [p.name for p in photos] == ["a/card/DJI_0001.JPG", "b/card/DJI_0001.JPG"]
+
+
+def test_the_same_photo_twice_is_used_once(flown, tmp_path):
+    shutil.copy(flown.photos[0], tmp_path / "copy of 1.jpg")
+    photos, warnings = gather([*flown.photos[:2], *flown.photos[:1], tmp_path / "copy of 1.jpg"])
+    names = [p.name for p in flown.photos[:2]]
+    assert [p.name for p in photos] == ["copy of 1.jpg", names[1]]
+    assert warnings == [f"photo {names[0]} is left out: it is the same picture as copy of 1.jpg"]
 
 
 def test_positions_that_do_not_differ_do_not_locate(flown):
-    shots = [read_shot(p) for p in flown.photos]
+    shots = [read(p) for p in flown.photos]
     assert located(shots)
-    assert not located([dataclasses.replace(s, position=shots[0].position) for s in shots])
+    assert not located([dataclasses.replace(s, measured=shots[0].measured) for s in shots])
     assert not located(shots[:2])
 
 
@@ -194,7 +204,7 @@ def test_flat_ground_seen_straight_down_determines_no_focal_length(axes_deg, rel
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_photos_are_refused_in_one_line(flown, tmp_path, count):
     with pytest.raises(
-        BadInput, match=rf"photos: found {count} of {count} that can be read, expected at least 3; take"
+        BadInput, match=rf"photos: found {count} of {count} that can be used, expected at least 3; take"
     ):
         last(flown.photos[:count], tmp_path)
 
@@ -216,7 +226,7 @@ def test_photos_without_any_detail_are_refused_in_one_line(tmp_path):
     paths = []
     for k in range(3):
         paths.append(tmp_path / f"{k}.jpg")
-        Image.new("RGB", (400, 300), (90, 90, 90)).save(paths[-1])
+        Image.new("RGB", (400, 300), (60 + 60 * k, 90, 90)).save(paths[-1])
     with pytest.raises(BadInput, match="found 0 of 3 that could be placed together"):
         last(paths, tmp_path / "work")
 
