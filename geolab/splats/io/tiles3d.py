@@ -2,8 +2,8 @@
 
 The root's matrix leads from local east, north, up to geocentric axes (EPSG:4978) in float64. A runtime
 turns glTF's y up to z up before it; our GLB turns z up to y up, so the two cancel and the box is in the
-model's own axes. Precision is that of the GLB. CesiumJS 1.13x takes only compressed Gaussians
-(KHR_gaussian_splatting_compression_spz_2) for Gaussians; it shows these as points.
+model's own axes. Precision is that of the GLB. A viewer that knows Gaussians only when they are compressed
+(CesiumJS asks for KHR_gaussian_splatting_compression_spz_2, a draft) shows these as coloured points.
 """
 
 from __future__ import annotations
