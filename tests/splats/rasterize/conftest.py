@@ -14,7 +14,7 @@ from torch import Tensor
 from geolab.splats.rasterize import rasterize
 
 Inputs = dict[str, Tensor]
-LEAVES = ("means", "quats", "scales", "opacities", "colors", "backgrounds")
+LEAVES = ("means", "quats", "scales", "opacities", "colors", "backgrounds", "viewmats")
 
 
 def turned(angle_x: float, angle_y: float, back_m: float) -> Tensor:
@@ -68,11 +68,11 @@ class Crowd:
 
 
 def crowd(
-    n: int = 120,
+    n: int = 90,
     *,
     seed: int = 0,
-    width: int = 45,
-    height: int = 34,
+    width: int = 37,
+    height: int = 26,
     cameras: int = 2,
     channels: int = 3,
     sh_degree: int | None = None,

@@ -82,7 +82,7 @@ def test_absolute_gradients_of_places_are_summed_over_pixels(make_crowd: Make, f
 
 def _opaque_stack(make_crowd: Make) -> Any:
     """Pixels that end in the middle of the crowd: T < 1e-4; alphas held at 0.999."""
-    return make_crowd(n=150, opaque=0.8, spread=0.4)
+    return make_crowd(n=110, opaque=0.8, spread=0.4)
 
 
 def _huge(make_crowd: Make) -> Any:
@@ -97,7 +97,7 @@ def _needles(make_crowd: Make) -> Any:
 
 def _behind(make_crowd: Make) -> Any:
     """Half behind the camera, some in its plane."""
-    scene = make_crowd(n=90, cameras=1)
+    scene = make_crowd(n=70, cameras=1)
     views = scene.inputs["viewmats"].clone()
     views[:, 2, 3] = 0.1
     means = scene.inputs["means"].clone()
@@ -107,7 +107,7 @@ def _behind(make_crowd: Make) -> Any:
 
 def _off_screen(make_crowd: Make) -> Any:
     """A few at the rim, most outside of the image, far beyond where the Jacobian is held."""
-    scene = make_crowd(n=120, spread=0.5)
+    scene = make_crowd(n=90, spread=0.5)
     return scene.given(means=scene.inputs["means"] * torch.tensor([6.0, 5.0, 1.0], dtype=torch.float64))
 
 
@@ -122,13 +122,13 @@ def _same_depth(make_crowd: Make) -> Any:
 
 def _faint(make_crowd: Make) -> Any:
     """About the threshold 1/255, some fainter."""
-    scene = make_crowd(n=120)
+    scene = make_crowd(n=90)
     return scene.given(opacities=0.012 * scene.inputs["opacities"])
 
 
 def _clipped(make_crowd: Make) -> Any:
     """Planes through the crowd; small ones are left out."""
-    return make_crowd(n=120).told(near_plane=2.9, far_plane=3.3, radius_clip=3.0, eps2d=0.1)
+    return make_crowd(n=90).told(near_plane=2.9, far_plane=3.3, radius_clip=3.0, eps2d=0.1)
 
 
 def _one_pixel(make_crowd: Make) -> Any:
@@ -213,7 +213,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SHAPES, st.sampled_from(MODES), st.sampled_from(["classic", "antialiased"]))
 def test_images_of_any_shape(make_crowd: Make, far_apart: Make, shape: Any, mode: str, blend: str) -> None:
     scene = make_crowd(**shape).told(render_mode=mode, rasterize_mode=blend)
@@ -257,7 +257,6 @@ def large(make_crowd: Make) -> Any:
     return make_crowd(n=3000, width=211, height=147, sh_degree=1, spread=0.05).as_type(torch.float32)
 
 
-@pytest.mark.xfail(strict=False, reason="torch's projection is not yet replaced")
 def test_every_bit_is_the_same_for_any_number_of_threads_and_every_run(large: Any) -> None:
     before = torch.get_num_threads()
     try:

@@ -160,7 +160,7 @@ def test_an_orthographic_camera_ignores_depth() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"width": 0}, "image size: found 0 x 34, expected 1 to 65536 pixels a side"),
+        ({"width": 0}, "image size: found 0 x 26, expected 1 to 65536 pixels a side"),
         ({"render_mode": "RGBD"}, "render_mode: found 'RGBD', expected one of RGB, D, ED, RGB+D, RGB+ED"),
         ({"rasterize_mode": "old"}, "rasterize_mode: found 'old', expected one of classic, antialiased"),
         ({"camera_model": "fisheye"}, "camera_model: found 'fisheye', expected one of pinhole, ortho"),
