@@ -94,8 +94,8 @@ def open_scene(
     """The posed photos of a source: a folder, a file of poses, or a URI of either.
 
     held_out: every so many-th view in the order of names, beginning with the first (0: none), or names.
-    strict: refuse instead of leaving out photos that are not there. work: where to fetch what is not local;
-    by default the workspace's cache. Raises NotFound, BadInput, FileRejected.
+    strict: refuse instead of leaving out photos that are not there, or have no pose. work: where to fetch
+    what is not local; by default the workspace's cache. Raises NotFound, BadInput, FileRejected.
     """
     path = sources.local(source, settings=settings, work=work)
     what = kind(path)

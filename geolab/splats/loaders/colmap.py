@@ -15,7 +15,7 @@ import numpy as np
 
 from geolab.errors import FileRejected, one_line
 from geolab.splats.loaders import lenses, numbers
-from geolab.splats.loaders.draft import SUFFIXES, Draft, Pose, inside
+from geolab.splats.loaders.draft import Draft, Pose, inside
 from geolab.splats.views import Camera, Floats, Points
 
 FILES = ("cameras", "images", "points3D")
@@ -61,7 +61,6 @@ def read(folder: Path) -> Draft:
     poses = tuple(
         replace(p, places=(_place(where, p.name),), masks=_masks(p.name)) for p in drafts[best].poses
     )
-    warnings += _without_pose(root / where, {p.name for p in poses})
     return Draft(root, poses, drafts[best].points, warnings=tuple(warnings))
 
 
@@ -94,18 +93,6 @@ def _images(root: Path, poses: tuple[Pose, ...]) -> str:
 
     there = [name for name in IMAGES if not name or (root / name).is_dir()]
     return max(there, key=held)
-
-
-def _without_pose(folder: Path, names: set[str]) -> list[str]:
-    """A warning that names the photos of a folder that structure from motion left out."""
-    if not folder.is_dir() or not names:
-        return []
-    photos = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    left = [name for name in photos if name not in names]
-    if not left or "/" in "".join(names):
-        return []
-    some = ", ".join(one_line(n, 80) for n in left[:12]) + (", …" if len(left) > 12 else "")
-    return [f"{len(left)} of {len(photos)} photos in {folder.name}/ have no pose and are not used: {some}"]
 
 
 @dataclass(frozen=True)

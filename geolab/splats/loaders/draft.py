@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,7 +20,7 @@ from geolab.splats.frame import Frame
 from geolab.splats.views import Camera, Points, View
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif")  # in lower case
-NAMED = 3  # so many names are told of those left out
+NAMED, NAMED_WITHOUT_POSE = 3, 12  # so many names are told of those left out
 
 
 @dataclass(frozen=True)
@@ -75,30 +75,32 @@ def find(root: Path, places: Iterable[str]) -> Path | None:
 class _Left:
     """Photos left out, by reason."""
 
-    hostile: list[str]
-    absent: list[str]
-    damaged: list[str]
+    hostile: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    found: set[Path] = field(default_factory=set)
 
 
 def views(draft: Draft, *, strict: bool) -> tuple[tuple[View, ...], tuple[str, ...]]:
     """The views whose photos are there, in the order of their names, and a warning for each kind of absence.
 
     Opens the headers of the photos. Raises BadInput for a name given twice, and under `strict` for any
-    photo that is left out; FileRejected for a photo that is not the picture its camera was made for.
+    photo that is left out, or lies beside the others without a pose; FileRejected for a photo that is not
+    the picture its camera was made for.
     """
     _refuse_twins(draft.poses)
-    left, made, scaled = _Left([], [], []), [], []
+    left, made, scaled = _Left(), [], []
     for pose in sorted(draft.poses, key=lambda p: p.name):
         view = _view(draft.root, pose, left, scaled)
         if view is not None:
             made.append(view)
-    warnings = _told(left, len(draft.poses))
+    warnings = _told(left, len(draft.poses)) + _without_pose(left.found)
     if warnings and (strict or not made):
         raise BadInput(
             "scene",
             found="; ".join(warnings),
-            expected=f"all its photos in {draft.root}",
-            remedy="copy them there" + (", or open it without strict" if made else ""),
+            expected=f"all its photos in {draft.root}, each with a pose",
+            remedy="copy or pose what is missing" + (", or open it without strict" if made else ""),
         )
     if scaled:
         warnings.append(
@@ -122,6 +124,7 @@ def _view(root: Path, pose: Pose, left: _Left, scaled: list[str]) -> View | None
         outside = inside(root, pose.places[0]) is None
         (left.hostile if outside else left.absent).append(pose.name)
         return None
+    left.found.add(path)
     try:
         photo = read_photo(path)
     except FileRejected as error:
@@ -154,6 +157,29 @@ def _told(left: _Left, total: int) -> list[str]:
         if names:
             some = ", ".join(one_line(n, 120) for n in names[:NAMED]) + (", …" if len(names) > NAMED else "")
             lines.append(f"{len(names)} of {total} photos {what} and were left out: {some}")
+    return lines
+
+
+def _without_pose(found: set[Path]) -> list[str]:
+    """A line for each folder of posed photos that holds others, which structure from motion left out.
+
+    Pictures of another kind, and those named after a posed one (masks, depth), are none of them.
+    """
+    lines = []
+    for folder in sorted({path.parent for path in found}):
+        posed = {path.name for path in found if path.parent == folder}
+        kinds = {PurePosixPath(name).suffix for name in posed}
+        stems = tuple(f"{PurePosixPath(name).stem}_" for name in posed)
+        there = sorted(p.name for p in folder.iterdir() if p.suffix in kinds and p.is_file())
+        left = [n for n in there if n not in posed and not n.startswith((".", *stems))]
+        if left:
+            some = ", ".join(one_line(n, 80) for n in left[:NAMED_WITHOUT_POSE])
+            more = ", …" if len(left) > NAMED_WITHOUT_POSE else ""
+            total = len(posed) + len(left)
+            where = one_line(folder.name, 80)
+            lines.append(
+                f"{len(left)} of {total} photos in {where}/ have no pose and are not used: {some}{more}"
+            )
     return lines
 
 

@@ -91,7 +91,7 @@ def test_a_photo_that_cannot_be_read_is_left_out_by_name(project: Path) -> None:
 
 def test_a_scene_without_any_photo_is_refused_in_one_line(project: Path) -> None:
     shutil.rmtree(project / "images")
-    with pytest.raises(BadInput, match=r"9 of 9 photos are not there.*copy them there$"):
+    with pytest.raises(BadInput, match=r"9 of 9 photos are not there.*copy or pose what is missing$"):
         scene.open_scene(project)
 
 

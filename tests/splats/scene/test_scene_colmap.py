@@ -9,7 +9,7 @@ import numpy as np
 import pycolmap
 import pytest
 
-from geolab.errors import FileRejected
+from geolab.errors import BadInput, FileRejected
 from geolab.splats import scene
 from geolab.splats.loaders import lenses
 
@@ -193,10 +193,17 @@ def test_caliterra_opens_whole(real_data: Path) -> None:
     assert scene.check(found) == ()
 
 
-def test_the_unregistered_half_of_banana_is_named(real_data: Path) -> None:
-    found = scene.open_scene(real_data / "posed_banana")
-    assert len(found.views) == 8
-    assert found.warnings == (
-        "8 of 16 photos in images/ have no pose and are not used: "
-        + ", ".join(f"DSC_04{k}.JPG" for k in range(29, 37)),
+@pytest.mark.parametrize("file", ["", "transforms.json"])
+def test_the_unregistered_half_of_banana_is_named_and_refused_under_strict(
+    real_data: Path, file: str
+) -> None:
+    source = real_data / "posed_banana" / file
+    told = "8 of 16 photos in images/ have no pose and are not used: " + ", ".join(
+        f"DSC_04{k}.JPG" for k in range(29, 37)
     )
+    found = scene.open_scene(source)
+    assert len(found.views) == 8
+    assert found.warnings == (told,)
+    assert scene.check(found) == ()
+    with pytest.raises(BadInput, match=f"scene: found {told}, expected all its photos in .*, each with"):
+        scene.open_scene(source, strict=True)

@@ -58,6 +58,12 @@ def test_caliterra_is_the_same_from_both_its_files(real_data: Path) -> None:
     transforms = scene.open_scene(real_data / "posed_caliterra" / "transforms.json")
     assert [v.name for v in colmap.views] == [v.name for v in transforms.views]
     assert np.allclose(colmap.positions, transforms.positions, atol=1e-12)
+    rays = np.random.default_rng(0).normal(size=(50, 3)) * 0.2 + [0, 0, 1]
+    for a, b in zip(colmap.views, transforms.views, strict=True):
+        assert np.allclose(a.camera.world_to_camera, b.camera.world_to_camera, rtol=0, atol=1e-9)
+        assert np.allclose(lenses.project(a.camera, rays), lenses.project(b.camera, rays), rtol=0, atol=1e-6)
+    assert (colmap.held_out, colmap.warnings) == (transforms.held_out, transforms.warnings)
+    assert transforms.points is None  # the file names no PLY
     rays = np.random.default_rng(0).normal(size=(50, 3)) * 0.3 + [0, 0, 1]
     for a, b in zip(colmap.views, transforms.views, strict=True):
         assert np.allclose(lenses.project(a.camera, rays), lenses.project(b.camera, rays), atol=1e-9)
@@ -237,3 +243,13 @@ def test_a_truncated_ply_is_one_line(small, folder: Path, size: int) -> None:
     change(folder, ply_file_path="pc.ply")
     with pytest.raises(FileRejected, match=r"it is no PLY file with points, or it is damaged"):
         scene.open_scene(folder)
+
+
+def test_pictures_beside_the_posed_ones_are_told_unless_they_belong_to_them(small, folder: Path) -> None:
+    images = folder / "images"
+    for name in ("p3_mask.jpg", "p3_depth_0001.jpg", ".p0.jpg", "overview.png"):
+        (images / name).write_bytes((images / "p0.jpg").read_bytes())
+    assert scene.open_scene(folder, strict=True).warnings == ()
+    (images / "p\n<b>9.jpg").write_bytes((images / "p0.jpg").read_bytes())
+    (told,) = scene.open_scene(folder).warnings
+    assert told == "1 of 10 photos in images/ have no pose and are not used: p <b>9.jpg"
