@@ -14,11 +14,24 @@ from rasterio.crs import CRS as RasterioCRS
 from rasterio.transform import from_origin
 
 from geolab.errors import BadInput
-from geolab.town import drone, files, layout, ortho
+from geolab.town import drone, edit, files, layout, ortho
 from geolab.town.files import Written
 from geolab.town.model import CRS, Conditions, Pair, World
 
-__all__ = ["Conditions", "Pair", "World", "Written", "pair", "render", "warm", "world", "write"]
+__all__ = [
+    "Conditions",
+    "Pair",
+    "World",
+    "Written",
+    "drone",
+    "edit",
+    "pair",
+    "render",
+    "save",
+    "warm",
+    "world",
+    "write",
+]
 
 SMALLEST_PX, LARGEST_PX = 64, 8192
 MOST_PHOTOS = 500
@@ -47,7 +60,7 @@ def pair(seed: int = 0, size_px: Size = 1024, *, gsd_m: float = 0.5) -> Pair:
 
 
 def render(town: World, *, gsd_m: float = 0.5) -> Pair:
-    """The pair of a world, for example of one that was edited with dataclasses.replace."""
+    """The pair of a world, for example of one that was changed with `town.edit`."""
     east, north = town.corner
     shape = round(town.height_m / gsd_m), round(town.width_m / gsd_m)
     heights, built = zip(*(ortho.truth(town, date, shape, gsd_m=gsd_m) for date in range(2)), strict=True)
@@ -79,16 +92,44 @@ def write(
     deviation of the positions the photos state; cameras.json is always exact. Files of these names are
     replaced, each whole or not at all; others are left alone. Raises BadInput.
     """
+    return save(folder, world(seed, size_px), photos=photos, gps_noise_m=gps_noise_m)
+
+
+def save(
+    folder: str | Path,
+    town: World,
+    *,
+    photos: int = 24,
+    flight: drone.Flight | None = None,
+    date: str = "after",
+    gps_noise_m: float = 0.0,
+    haze: float = 0.0,
+    noise: float = 0.0,
+) -> Written:
+    """The files of a world, for example an edited one, as `write` makes them; truth and cameras are exact.
+
+    photos, flight: how many are planned, or the flight of another world, so that both are seen from the same
+    places. date: of the photos, "before" or "after". haze, noise: of the photos; see `drone.photograph`.
+    """
     if not _whole(photos) or not 0 <= photos <= MOST_PHOTOS:
         raise BadInput("photos", found=repr(photos), expected=f"a whole number, 0 to {MOST_PHOTOS}")
     if not 0 <= gps_noise_m <= 100:
         raise BadInput("gps_noise_m", found=gps_noise_m, expected="0 to 100 metres")
+    if date not in ("before", "after"):
+        raise BadInput("date", found=repr(date), expected="before or after")
+    edit.check_condition("haze", haze)
+    edit.check_condition("noise", noise)
     path = files.check_folder(folder)
-    town = world(seed, size_px)
     made = render(town)
-    shots = files.photos(path, town, int(photos), gps_noise_m=gps_noise_m) if photos else {}
+    shots = {}
+    if photos:
+        when = int(date == "after")
+        flown = drone.again(flight or drone.plan(town, int(photos)), town.conditions[when].date)
+        taken = drone.photograph(town, flown, date=when, haze=haze, noise=noise)
+        shots = files.photos(path, town, flown, taken, gps_noise_m=gps_noise_m)
     paths = files.rasters(path, made)
-    return Written(folder=path, readme=files.readme(path, made, int(seed), int(photos)), **paths, **shots)
+    note = files.readme(path, made, town.seed, len(shots.get("photos", ())), date=date)
+    return Written(folder=path, readme=note, **paths, **shots)
 
 
 def warm() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -135,18 +135,41 @@ def _block(n: int) -> Iterator[Pose]:
         yield ((line - (lines - 1) / 2) * 30.0, along if yaw == 0 else -along, HEIGHT_M + 6), yaw, -90.0
 
 
-def photograph(world: World, flight: Flight, conditions: Conditions | None = None) -> Iterator[Photo]:
-    """The photos of a flight in order, on the second date; two are made at once."""
-    seen = conditions or world.conditions[AFTER]
+def again(flight: Flight, start: datetime) -> Flight:
+    """The same flight at another time: the same places and directions, for photos of an edited world."""
+    first = min(camera.taken for camera in flight.cameras)
+    cameras = (replace(camera, taken=start + (camera.taken - first)) for camera in flight.cameras)
+    return Flight(flight.frame, tuple(cameras))
+
+
+def photograph(
+    world: World,
+    flight: Flight,
+    conditions: Conditions | None = None,
+    *,
+    date: int = AFTER,
+    haze: float = 0.0,
+    noise: float = 0.0,
+) -> Iterator[Photo]:
+    """The photos of a flight in order; two are made at once.
+
+    date: 0 before, 1 after. conditions: the date's own if None; of these only sun, season and gain count, for
+    a drone flies low and its camera is good. haze (0..1) and noise (standard deviation, grey values) make
+    it worse; the depth stays exact.
+    """
+    seen = conditions or world.conditions[date]
     x, y, _ = flight.frame.world
     cells = round(2 * REACH_M / STEP_M)
     drawn = scene.draw(
-        world, scene.things(world, AFTER), left=x - REACH_M, top=y + REACH_M, step_m=STEP_M,
+        world, scene.things(world, date), left=x - REACH_M, top=y + REACH_M, step_m=STEP_M,
         shape=(cells, cells),
     )  # fmt: skip
-    stage = _Stage(drawn, scene.peaks(drawn.height), ortho.open_sky(drawn.height, STEP_M), seen)
+    stage = _Stage(drawn, scene.peaks(drawn.height), ortho.open_sky(drawn.height, STEP_M), seen, haze)
     with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(lambda camera: _photo(stage, flight.frame, camera), flight.cameras)
+        photos = pool.map(lambda camera: _photo(stage, flight.frame, camera), flight.cameras)
+        for number, photo in enumerate(photos):
+            rng = np.random.default_rng([world.seed, date, number])
+            yield photo if noise == 0 else replace(photo, rgb=sensor.grainy(photo.rgb, noise, rng))
 
 
 @dataclass(frozen=True)
@@ -155,6 +178,14 @@ class _Stage:
     peaks: NDArray[np.float32]
     open_sky: NDArray[np.float32]
     conditions: Conditions
+    haze: float
+
+
+def points(photo: Photo) -> Floats:
+    """Where each pixel's ray meets the world: [y, x, 3] in the flight's frame; infinite where it does not."""
+    camera = photo.camera
+    ways = (_pixel_rays() @ camera.axes).reshape(HEIGHT_PX, WIDTH_PX, 3)
+    return np.array(camera.position) + photo.depth[..., None].astype(np.float64) * ways
 
 
 def rays(camera: Camera, frame: Frame) -> tuple[Floats, Floats]:
@@ -195,7 +226,7 @@ def _photo(stage: _Stage, frame: Frame, camera: Camera) -> Photo:
         stage.conditions.season, out,
     )  # fmt: skip
     out[missed] = 0.6
-    rgb = sensor.tone(out[:, :3], stage.conditions)
+    rgb = sensor.tone(out[:, :3], stage.conditions, haze=stage.haze)
     shape = (HEIGHT_PX, WIDTH_PX)
     return Photo(camera, rgb.reshape(*shape, 3), depth.astype(np.float32).reshape(shape))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -97,15 +98,16 @@ def _write(path: Path, bands: np.ndarray, pair: Pair, names: tuple[str, ...], ta
         target.update_tags(**tags)
 
 
-def photos(folder: Path, town: World, count: int, *, gps_noise_m: float = 0.0) -> dict[str, Any]:
-    """Write drone photos and their exact cameras; the paths by name.
+def photos(
+    folder: Path, town: World, flight: drone.Flight, taken: Iterable[drone.Photo], *, gps_noise_m: float = 0.0
+) -> dict[str, Any]:
+    """Write the photos of a flight and their exact cameras; the paths by name.
 
     gps_noise_m: standard deviation of the positions in EXIF and XMP; cameras.json stays exact.
     """
-    flight = drone.plan(town, count)
     rng = np.random.default_rng([town.seed, 99])
     paths, records = [], []
-    for photo in drone.photograph(town, flight):
+    for photo in taken:
         camera = photo.camera
         place = np.array(camera.position)
         measured = place + gps_noise_m * rng.standard_normal(3)
@@ -150,9 +152,10 @@ def _about(frame: Frame) -> dict[str, Any]:
     }
 
 
-def readme(folder: Path, pair: Pair, seed: int, count: int) -> Path:
+def readme(folder: Path, pair: Pair, seed: int, count: int, *, date: str = "after") -> Path:
     """Write the note that says what the files are."""
     start, end = (f"{date:%Y-%m-%d}" for date in pair.dates)
+    day = end if date == "after" else start
     rows, columns = pair.change.shape
     pixel = pair.transform[0]
     lines = [
@@ -172,7 +175,7 @@ def readme(folder: Path, pair: Pair, seed: int, count: int) -> Path:
     if count:
         lines += [
             "",
-            f"photos/*.jpg         {count} drone photos on {end}, with GPS in EXIF and gimbal angles in XMP",
+            f"photos/*.jpg         {count} drone photos on {day}, with GPS in EXIF and gimbal angles in XMP",
             "cameras.json         their exact cameras in a local east-north-up frame (OpenCV axes)",
         ]
     path = folder / README

@@ -60,8 +60,8 @@ def render(
     items = scene.things(world, date)
     image = np.empty((4, *shape), np.uint8)
     step = gsd_m / SAMPLES
-    halo = int(np.ceil(HALO_M / gsd_m))
     east, north = seen.shift_px
+    halo = int(np.ceil(HALO_M / gsd_m)) + int(max(abs(east), abs(north)) + seen.warp_px)
     offset = (
         (halo - east) * SAMPLES,
         (halo + north) * SAMPLES,

@@ -83,7 +83,18 @@ def expose(
     return out
 
 
-def tone(light: NDArray[np.float32], conditions: Conditions) -> NDArray[np.uint8]:
-    """Grey values of red, green, blue [N, 3] with the orthophoto's exposure, without its haze and noise."""
+def tone(light: NDArray[np.float32], conditions: Conditions, *, haze: float = 0.0) -> NDArray[np.uint8]:
+    """Grey values of red, green, blue [N, 3] with the orthophoto's exposure, without its haze and noise.
+
+    haze: of its own, 0..1, as the orthophoto's.
+    """
+    if haze:
+        light = light * (1 - 0.5 * haze) + (_HAZE[:3] * haze).astype(np.float32)
     level = light * (_GAIN[:3] * conditions.gain * exposure(conditions))
     return np.round(_CURVE[np.clip((level * 2560.0 + 0.5).astype(int), 0, 4096)]).astype(np.uint8)
+
+
+def grainy(rgb: NDArray[np.uint8], noise: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The picture with the noise of a sensor: its standard deviation in grey values."""
+    grey = rgb + np.float32(noise) * rng.standard_normal(rgb.shape, dtype=np.float32)
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
