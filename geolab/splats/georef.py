@@ -159,7 +159,9 @@ def _by_positions(scene: Scene, known: _Positions) -> _Fit:
         if doubtful or _across_m(level, source[kept], target[kept]) < WORSE * _across_m(
             found, source[agreed], target[agreed]
         ):
-            found, agreed, how = level, kept, f"{POSITIONS} across and {up.by}"
+            up = up if up.by == leveling.GIMBAL else leveling.by_flight(up, scene.positions)
+            found, agreed = leveling.leveled(source, target, known.sigma, up.direction)
+            how = f"{POSITIONS} across and {up.by}"
     elif doubtful:
         raise BadInput(
             "positions", found=f"photos near one line: the turn about it is known to {turn:.0f}° only",

@@ -22,6 +22,8 @@ NEAR = 50  # points below a camera that tell the height of the ground there
 GROUND_PCT = 25.0  # of their heights: below trees and roofs
 RATIO_OFF = 0.1  # of the heights above ground, from which on a warning is due
 DRIFT_PCT = 5.0  # of the focal length
+SCALE_PCT = 5.0
+PARTS = 10  # of a flight, one after the other: errors of GPS last for seconds
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Report:
     that state one; used: of these; outliers: names of the others. tilt_deg: of the plane through the points
     against the horizontal: real ground slopes, too. focal_drift_pct: median from what the photos state.
     height_ratio: median over the photos of the height above ground by their XMP's RelativeAltitude. sigma_m:
-    standard deviation of the frame's place, east, north, up. control: residuals of each control point.
+    standard deviation of the frame's place, east, north, up. scale_sigma_pct: of lengths, by how well the
+    positions agree on them; volumes err by three times that. control: residuals of each control point.
     """
 
     photos: int
@@ -46,6 +49,7 @@ class Report:
     rmse_up_m: float | None = None
     max_m: float | None = None
     scale: float | None = None
+    scale_sigma_pct: float | None = None
     tilt_deg: float | None = None
     focal_drift_pct: float | None = None
     height_above_ground_m: float | None = None
@@ -79,6 +83,7 @@ class Report:
             )
         for name, value, form in (
             ("tilt of the ground", self.tilt_deg, "{:.1f}°"),
+            ("lengths may be off by", self.scale_sigma_pct, "±{:.1f} %"),
             ("focal length off the photos' word", self.focal_drift_pct, "{:+.1f} %"),
             ("height above ground", self.height_above_ground_m, "{:.1f} m"),
             ("the same by the drone's altitude", self.height_ratio, "{:.2f}"),
@@ -108,9 +113,10 @@ def measure(
     off = scene.positions[indices] - stated
     heights = _above_ground(scene)
     drift = _focal_drift(scene, photos)
+    by_control = rotation_from == CONTROL
+    spread = None if by_control else _scale_sigma_pct(scene.positions[indices][counted], stated[counted])
     ratio = _height_ratio(heights, photos)
     rows, control_rmse = _control(scene, seen)
-    by_control = rotation_from == CONTROL
     rmse = np.sqrt((off[counted] ** 2).mean(axis=0)) if counted.any() else None
     return Report(
         photos=len(scene.views), method=method, rotation_from=rotation_from,
@@ -120,12 +126,12 @@ def measure(
         rmse_north_m=None if rmse is None else float(rmse[1]),
         rmse_up_m=None if rmse is None else float(rmse[2]),
         max_m=float(np.linalg.norm(off[counted], axis=1).max()) if counted.any() else None,
-        scale=scale, tilt_deg=_tilt_deg(scene), focal_drift_pct=drift,
+        scale=scale, scale_sigma_pct=spread, tilt_deg=_tilt_deg(scene), focal_drift_pct=drift,
         height_above_ground_m=float(np.median(heights)) if heights is not None else None, height_ratio=ratio,
         sigma_m=_sigma(rmse, sigma[counted], rows, control_rmse, by_control),
         vertical_datum=scene.frame.vertical_datum if scene.frame else "unknown",
         control=tuple(rows), control_rmse_m=control_rmse,
-        warnings=(*notes, *_warnings(names, indices[~counted] if used else (), drift, ratio)),
+        warnings=(*notes, *_warnings(names, indices[~counted] if used else (), drift, ratio, spread)),
     )  # fmt: skip
 
 
@@ -168,6 +174,26 @@ def _focal_drift(scene: Scene, photos: Sequence[Photo]) -> float | None:
             sides = max(photo.width, photo.height) / max(view.camera.width, view.camera.height)
             drifts.append(100 * (view.camera.K[0, 0] * sides / photo.focal_px - 1))
     return float(np.median(drifts)) if drifts else None
+
+
+def _scale_sigma_pct(found: Floats, stated: Floats) -> float | None:
+    """Of the scale that places [P, 3] across give in the order of the photos: a jackknife over PARTS of them.
+
+    None for too few, or for places that do not differ.
+    """
+    if len(found) < PARTS:
+        return None
+    s, t = (p[:, 0] + 1j * p[:, 1] for p in (found, stated))
+    part = np.arange(len(s)) * PARTS // len(s)
+    scales = []
+    for k in range(PARTS):
+        ds, dt = (v[part != k] - v[part != k].mean() for v in (s, t))
+        power = float((np.abs(ds) ** 2).sum())
+        if not power > 0:
+            return None
+        scales.append(abs((np.conj(ds) * dt).sum()) / power)
+    off = np.array(scales) / np.mean(scales) - 1
+    return float(100 * np.sqrt((PARTS - 1) / PARTS * (off**2).sum()))
 
 
 def _tilt_deg(scene: Scene) -> float | None:
@@ -217,13 +243,22 @@ def _sigma(
 
 
 def _warnings(
-    names: Sequence[str], outliers: Iterable[int], drift: float | None, ratio: float | None
+    names: Sequence[str],
+    outliers: Iterable[int],
+    drift: float | None,
+    ratio: float | None,
+    spread: float | None,
 ) -> tuple[str, ...]:
     lines = [f"photo {names[k]} states a position that the others contradict: not used" for k in outliers]
     if ratio is not None and abs(ratio - 1) > RATIO_OFF:
         lines.append(
             f"heights above ground are {ratio:.2f} times those of the drone's altitude: "
             "the focal length may be off, or the ground below the take-off"
+        )
+    if spread is not None and spread > SCALE_PCT:
+        lines.append(
+            f"the photos' positions tell the scale to ±{spread:.0f} % only: measure a known length, or give "
+            "ground control points"
         )
     if drift is not None and abs(drift) > DRIFT_PCT:
         lines.append(f"the focal length is {drift:+.1f} % off what the photos state: heights may be, too")

@@ -14,8 +14,11 @@ from geolab.splats.views import Floats
 
 Complexes = NDArray[np.complex128]
 
+GIMBAL = "gimbal angles"
 LEAST_POINTS = 50
 PARALLEL_DEG = 20.0  # axes that spread less are taken to look straight down on average
+FLAT, BROAD = 0.03, 0.1  # of a flight at one height: scatter by breadth at most, breadth by length at least
+MOST, LEAST_LEVEL = 0.6, 6  # share and number of its photos in one plane
 ALONG = 0.2  # share of the second singular value, below which level axes are all the same axis
 
 
@@ -41,7 +44,7 @@ def by_gimbal(rotations: Sequence[Floats], xmps: Sequence[Mapping[str, float]]) 
     """Up by the gimbal angles of the photos that state them; rotations [3, 3]: scene to camera."""
     pairs = ((r, gimbal_up(xmp)) for r, xmp in zip(rotations, xmps, strict=True))
     ups = [r.T @ up for r, up in pairs if up is not None]
-    return Up(_unit(np.median(ups, axis=0)), "gimbal angles", 2.0) if len(ups) >= 2 else None
+    return Up(_unit(np.median(ups, axis=0)), GIMBAL, 2.0) if len(ups) >= 2 else None
 
 
 def by_cameras(rotations: Sequence[Floats], sideways: Sequence[bool], points: Floats | None) -> Up | None:
@@ -60,6 +63,27 @@ def by_cameras(rotations: Sequence[Floats], sideways: Sequence[bool], points: Fl
         return None
     up = axes[2]
     return Up(up if np.mean([r[2] @ up for r in rotations]) < 0 else -up, "level cameras", 3.0)
+
+
+def by_flight(up: Up, places: Floats) -> Up:
+    """Up nearer than `up` tells it if most of the places [V, 3] lie in one plane: drones keep their height.
+
+    `up` itself if there is no such plane, or one too far from it. Climb and descent do not count.
+    """
+    normal, level = up.direction, np.ones(len(places), np.bool_)
+    values = np.zeros(3)
+    for _ in range(10):
+        heights = (places - places[level].mean(axis=0)) @ normal
+        off = np.abs(heights - np.median(heights))
+        level = off <= max(3 * 1.4826 * float(np.median(off)), 1e-6 * float(np.ptp(places)))
+        if level.sum() < max(MOST * len(places), LEAST_LEVEL):
+            return up
+        _, values, axes = np.linalg.svd(places[level] - places[level].mean(axis=0), full_matrices=False)
+        normal = axes[2] if axes[2] @ up.direction > 0 else -axes[2]
+    tilt = math.degrees(math.acos(min(1.0, float(normal @ up.direction))))
+    if values[2] > FLAT * values[1] or not values[1] > BROAD * values[0] or tilt > 2 * up.sigma_deg:
+        return up
+    return Up(normal, f"{up.by}, flown at one height", 1.5)
 
 
 def _faces(points: Floats | None, forward: Floats) -> bool:

@@ -52,6 +52,23 @@ def test_noise_is_reported_as_it_is(fly):
     assert scene.frame.uncertainty_m == (5.0, 5.0, 10.0)
 
 
+def test_scale_is_told_as_well_as_the_positions_know_it(fly):
+    places, *_ = block()
+    rng = np.random.default_rng(0)
+    told, off = [], []
+    for _ in range(8):
+        noise = rng.normal(size=places.shape) * [5.0, 5.0, 1.0]
+        scene, report = georef.locate(fly(stated=places + noise, rtk=False).scene)
+        told.append(report.scale_sigma_pct)
+        off.append(100 * (report.scale * TURN.scale - 1))
+    assert 0.5 < np.sqrt(np.mean(np.square(told))) / np.sqrt(np.mean(np.square(off))) < 2
+    assert georef.locate(fly().scene)[1].scale_sigma_pct < 0.1
+    noise = rng.normal(size=places.shape) * [15.0, 15.0, 1.0]
+    scene, report = georef.locate(fly(stated=places + noise, rtk=False).scene)
+    assert report.scale_sigma_pct > 5
+    assert any("tell the scale to ±" in w for w in scene.warnings)
+
+
 def test_photo_with_a_wrong_position_is_named_and_does_not_count(fly):
     places, *_ = block()
     stated = places.copy()
@@ -67,8 +84,8 @@ def test_heights_that_drift_do_not_tilt_the_ground(fly):
     places, *_ = block()
     stated = places + np.column_stack([np.zeros((16, 2)), places[:, 0]])  # 80 m of drift over 80 m
     scene, report = georef.locate(fly(stated=stated, gimbal=False, rtk=False).scene)
-    assert report.tilt_deg < 3
-    assert "look straight down" in report.rotation_from
+    assert report.tilt_deg < 0.5
+    assert "look straight down on average, flown at one height" in report.rotation_from
     assert any("heights that the photos state scatter by" in w for w in scene.warnings)
     assert report.sigma_m[2] > 20
 
