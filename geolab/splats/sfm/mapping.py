@@ -140,5 +140,4 @@ def free_focal(model: pycolmap.Reconstruction, *, threads: int) -> None:
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     for _ in range(2):  # pycolmap.bundle_adjustment would set glog's level back to INFO (4.2.1)
         pycolmap.create_default_bundle_adjuster(options, config, model).solve()
-        pycolmap.ObservationManager(model).filter_all_points3D(GROWN = 1.3  # times as many photos or points: then all is adjusted again; COLMAP's 1.1 takes 40 % longer
-MOST_ERROR_PX, LEAST_ANGLE_DEG)
+        pycolmap.ObservationManager(model).filter_all_points3D(MOST_ERROR_PX, LEAST_ANGLE_DEG)
