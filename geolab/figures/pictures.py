@@ -226,12 +226,14 @@ def contact_sheet(
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     with style():
-        figure = new(WIDTH_IN, rows * (WIDTH_IN / columns * 0.75 + 0.28))
+        shown = [_read_picture(picture) for picture in pictures]
+        tallest = min(0.75, max(one.shape[0] / one.shape[1] for one in shown))
+        figure = new(WIDTH_IN, rows * (WIDTH_IN / columns * tallest + 0.28))
         cells = list(figure.subplots(rows, columns, squeeze=False).ravel())
         for cell in cells:
             cell.axis("off")
-        for number, (cell, picture) in enumerate(zip(cells, pictures, strict=False)):
-            cell.imshow(_read_picture(picture))
+        for number, (cell, picture) in enumerate(zip(cells, shown, strict=False)):
+            cell.imshow(picture)
             if number < len(titles):
                 cell.set_title(_shorten(titles[number]), fontsize=7.5, fontweight="normal", pad=3)
     return figure

@@ -45,8 +45,10 @@ def cameras(
     if len(positions) == 0:
         raise BadInput("cameras", found="none", expected="at least one")
     testing = np.zeros(len(positions), bool) if held_out is None else np.asarray(held_out, bool)
+    cloud = positions if points is None or len(points) == 0 else points[_inside(points)]
+    east, north, _ = (float(v) for v in np.ptp(np.vstack([cloud, positions]), axis=0))
     with style():
-        figure = new(WIDTH_IN, 5.0)
+        figure = new(WIDTH_IN, float(np.clip(0.9 + WIDTH_IN / 2.25 * north / max(east, 1e-9), 3.0, 6.0)))
         above, side = figure.subplots(1, 2, width_ratios=(1, 1.25))
         for axes, (across, up), title, names in (
             (above, (0, 1), "From above", ("east", "north")),
@@ -68,11 +70,16 @@ def _draw_points(axes: Axes, points: Floats | None, colors: Picture | None, acro
     if points is None or len(points) == 0:
         return
     step = max(1, len(points) // MOST_POINTS)
-    low, high = np.percentile(points, [0.5, 99.5], axis=0)  # a few stray points must not set the scale
-    inside = ((points >= low) & (points <= high)).all(axis=1)
+    inside = _inside(points)
     shown = points[inside][::step]
     paint = INK_SOFT if colors is None else colors[inside][::step] / 255.0
     axes.scatter(shown[:, across], shown[:, up], s=1.2, c=paint, linewidths=0, rasterized=True)
+
+
+def _inside(points: Floats) -> NDArray[np.bool_]:
+    """Which points [P] are no strays: a few of these must not set the scale."""
+    low, high = np.percentile(points, [0.5, 99.5], axis=0)
+    return ((points >= low) & (points <= high)).all(axis=1)
 
 
 def _draw_cameras(
@@ -105,7 +112,7 @@ def renders(rows: Sequence[tuple[str, Picture, Picture]], *, most: int = 3) -> F
     shown = rows[:most]
     height, width = shown[0][1].shape[:2]
     with style():
-        figure = new(WIDTH_IN, 0.3 + len(shown) * (WIDTH_IN / 3 * height / width + 0.28))
+        figure = new(WIDTH_IN, 0.1 + len(shown) * ((WIDTH_IN - 0.95) / 3 * height / width + 0.34))
         panels = figure.subplots(len(shown), 3, squeeze=False)
         for (title, photo, render), line in zip(shown, panels, strict=True):
             error = np.abs(photo.astype(np.float32) - render).mean(axis=2) / 255
@@ -133,7 +140,7 @@ def surface(
     wide = height.shape[1] / height.shape[0]
     panels = 2 if sigma is None else 3
     with style():
-        figure = new(WIDTH_IN, 0.55 + WIDTH_IN / panels / max(wide, 0.6))
+        figure = new(WIDTH_IN, 0.9 + WIDTH_IN / panels / max(wide, 0.6))
         axes = figure.subplots(1, panels)
         _show(axes[0], np.moveaxis(_painted(picture), 0, -1), "Orthophoto", gsd_m)
         low, high = _limits(height)
@@ -149,6 +156,8 @@ def surface(
             axes[2].imshow(sigma, cmap=HEIGHT_MAP, vmin=0, vmax=top)
             _show(axes[2], None, "Uncertainty", gsd_m)
             _bar(figure, axes[2], 0, top, "sigma, m")
+        for panel in axes:
+            panel.set_anchor("N")
     return figure
 
 

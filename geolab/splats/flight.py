@@ -40,6 +40,12 @@ def along(
     return CameraPath(made, fps)
 
 
+def some(path: CameraPath, count: int) -> tuple[Camera, ...]:
+    """Up to `count` cameras of a path, evenly spread over it."""
+    total = len(path.cameras)
+    return tuple(path.cameras[k * total // count] for k in range(count)) if count < total else path.cameras
+
+
 def resized(camera: Camera, width_px: int) -> Camera:
     """The same view in a picture of another width."""
     height = max(1, round(camera.height * width_px / camera.width))

@@ -1,6 +1,8 @@
-"""Held-out photos beside what a model shows from there, for the eye."""
+"""A scene and a model for the eye: where the cameras are, and photos beside what the model shows."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,19 @@ def rows(
         shown = render.picture(gaussians, loaded.camera, look)
         made.append((f"{view.name}, {psnr(loaded.rgb, shown):.1f} dB", loaded.rgb, shown))
     return made
+
+
+def layout(scene: Scene) -> dict[str, Any]:
+    """Where the cameras of a scene are and look, and its points: the arguments of `figures.cameras`."""
+    points = scene.points
+    return {
+        "positions": scene.positions,
+        "forward": np.stack([view.camera.world_to_camera[2, :3] for view in scene.views]),
+        "held_out": [view.name in scene.held_out for view in scene.views],
+        "points": None if points is None else points.xyz,
+        "colors": None if points is None else points.rgb,
+        "unit": "m" if scene.frame else "",
+    }
 
 
 def psnr(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

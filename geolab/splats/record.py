@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -63,6 +63,12 @@ def product_gsd(facts: Mapping[str, Any]) -> float:
         expected = "the ground pixel of the photos, in metres"
         raise BadInput("model", found=f"training_gsd_m {found!r}", expected=expected, remedy="give gsd_m")
     return float(f"{found:.2g}")
+
+
+def rasterize_mode(facts: Mapping[str, Any]) -> Literal["classic", "antialiased"]:
+    """How the model was drawn in training, and so has to be drawn."""
+    told = facts.get("training")
+    return "antialiased" if isinstance(told, Mapping) and told.get("antialiased") is True else "classic"
 
 
 def _pixel_width(camera: Camera, xyz: Floats) -> float:

@@ -66,3 +66,11 @@ def test_without_cameras_or_file_it_is_one_line():
         follow("orbit", [])
     with pytest.raises(NotFound, match="no camera path 'orbits'"):
         follow("orbits", cameras())
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [0]), (2, [0, 2]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])]
+)
+def test_some_cameras_of_a_path_are_spread_evenly(count: int, expected: list[int]):
+    path = follow("orbit", cameras())
+    assert flight.some(path, count) == tuple(path.cameras[k] for k in expected)

@@ -48,3 +48,12 @@ def test_psnr_of_a_known_error():
     one = np.zeros((4, 5, 3), np.uint8)
     assert judge.psnr(one, one + np.uint8(255)) == pytest.approx(0)
     assert judge.psnr(one, one + np.uint8(51)) == pytest.approx(20 * np.log10(5))
+
+
+def test_the_layout_of_a_scene_suits_the_figure(scene: Scene):
+    told = judge.layout(scene)
+    assert np.allclose(told["positions"], [[k, 0, 20] for k in range(5)])
+    assert np.allclose(told["forward"], [0, 0, -1])
+    assert told["held_out"] == [False, True, False, True, False]
+    assert told["unit"] == ""
+    assert told["points"] is None

@@ -93,3 +93,11 @@ def test_a_damaged_camera_is_one_line(damage):
 def test_what_is_no_list_of_cameras_is_one_line(told):
     with pytest.raises(BadInput, match=r"^cameras? of the model: found"):
         record.cameras({"cameras": told})
+
+
+@pytest.mark.parametrize(
+    ("facts", "mode"),
+    [({}, "classic"), ({"training": {"antialiased": True}}, "antialiased"), ({"training": "x"}, "classic")],
+)
+def test_a_model_is_drawn_as_it_was_trained(facts: dict, mode: str):
+    assert record.rasterize_mode(facts) == mode
