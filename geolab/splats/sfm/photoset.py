@@ -45,14 +45,14 @@ def _named(photos: Sequence[Photo]) -> Iterable[Photo]:
 
 
 def _copies(photos: Sequence[Photo]) -> dict[Path, str]:
-    """The files that repeat an earlier one byte for byte, with that one's name.
+    """The files that repeat one of a shorter name byte for byte, with that one's name.
 
     A copy of a photo that is held out would be learnt from.
     """
     sizes = Counter(p.path.stat().st_size for p in photos)
     first: dict[str, str] = {}
     again = {}
-    for photo in photos:
+    for photo in sorted(photos, key=lambda p: (len(p.name), p.name)):
         if sizes[photo.path.stat().st_size] > 1:
             with photo.path.open("rb") as stream:
                 key = hashlib.file_digest(stream, "sha256").hexdigest()

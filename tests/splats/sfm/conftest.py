@@ -18,10 +18,12 @@ NOISE_M = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Flown:
-    """scene: posed, without points. depths [V, y, x] metres."""
+    """scene: posed, without points. depths [V, y, x] metres. rgb [V, y, x, 3], tags: of the photos."""
 
     scene: Scene
     depths: np.ndarray
+    rgb: np.ndarray
+    tags: tuple[exif.Tags, ...]
 
     @property
     def photos(self) -> list[Path]:
@@ -36,7 +38,7 @@ def flown(tmp_path_factory) -> Flown:
     flight = drone.plan(world, 24)
     flight = dataclasses.replace(flight, cameras=flight.cameras[NADIR])
     rng = np.random.default_rng(0)
-    views, depths = [], []
+    views, depths, rgb, told = [], [], [], []
     for photo in drone.photograph(world, flight):
         shot = photo.camera
         place = np.array(shot.position) + NOISE_M * rng.standard_normal(3)
@@ -51,4 +53,6 @@ def flown(tmp_path_factory) -> Flown:
         camera = Camera(drone.WIDTH_PX, drone.HEIGHT_PX, shot.K, shot.world_to_camera)
         views.append(View(shot.name, path, camera))
         depths.append(photo.depth)
-    return Flown(Scene(tuple(views)), np.stack(depths))
+        rgb.append(photo.rgb)
+        told.append(tags)
+    return Flown(Scene(tuple(views)), np.stack(depths), np.stack(rgb), tuple(told))

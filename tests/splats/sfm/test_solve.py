@@ -182,8 +182,8 @@ def test_the_same_photo_twice_is_used_once(flown, tmp_path):
     shutil.copy(flown.photos[0], tmp_path / "copy of 1.jpg")
     photos, warnings = gather([*flown.photos[:2], *flown.photos[:1], tmp_path / "copy of 1.jpg"])
     names = [p.name for p in flown.photos[:2]]
-    assert [p.name for p in photos] == ["copy of 1.jpg", names[1]]
-    assert warnings == [f"photo {names[0]} is left out: it is the same picture as copy of 1.jpg"]
+    assert [p.name for p in photos] == names
+    assert warnings == [f"photo copy of 1.jpg is left out: it is the same picture as {names[0]}"]
 
 
 def test_positions_that_do_not_differ_do_not_locate(flown):

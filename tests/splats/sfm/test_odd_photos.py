@@ -1,0 +1,85 @@
+"""One flight with all that goes wrong in real folders: it is placed, and each oddity is one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geolab.splats import georef, sfm
+from geolab.splats.photo import read
+from geolab.splats.sfm import pairing
+from geolab.town import exif
+
+FAR = "town-019.jpg"
+HOSTILE = "a\n<img src=x onerror=alert(1)>..\\..jpg"
+
+
+@pytest.fixture(scope="module")
+def solved(flown, tmp_path_factory) -> sfm.Step:
+    folder = tmp_path_factory.mktemp("odd")
+
+    def put(k: int, name: str, *, rgb: np.ndarray | None = None, **changes: float) -> None:
+        tags = dataclasses.replace(flown.tags[k], **changes)
+        (folder / name).write_bytes(exif.jpeg(flown.rgb[k] if rgb is None else rgb, tags))
+
+    put(0, "town-017.jpg", lon=0.0, lat=0.0)  # GPS without a fix
+    put(1, "town-018.jpg")
+    put(2, FAR, lon=flown.tags[2].lon + 0.1)  # 8 km off
+    put(3, HOSTILE)
+    small = np.asarray(Image.fromarray(flown.rgb[4]).resize((720, 540), Image.Resampling.BOX))
+    put(4, "town-021.jpg", rgb=small)
+    other = folder / "town-021.jpg"
+    other.write_bytes(other.read_bytes().replace(b"Town Cam", b"Tiny Cam"))
+    put(5, "town-022.jpg", rgb=np.ascontiguousarray(np.rot90(flown.rgb[5])))  # held upright
+    put(6, "town-023.jpg")
+    put(7, "town-024.jpg")
+    with Image.open(folder / "town-024.jpg") as photo:
+        tags = photo.getexif()
+        tags[0x0112] = 6
+        photo.save(folder / "town-024.jpg", exif=tags.tobytes(), quality=95)
+    shutil.copy(folder / "town-018.jpg", folder / "town-018 (1).jpg")
+    (folder / "empty.jpg").write_bytes(b"")
+    return list(sfm.solve(folder.iterdir(), work=folder / "work", image_px=560, held_out=0))[-1]
+
+
+def test_all_photos_are_placed(flown, solved):
+    assert solved.facts.registered == 8
+    assert {lens.camera for lens in solved.facts.lenses} == {"geolab Town Cam", "geolab Tiny Cam"}
+    sizes = sorted((v.camera.width, v.camera.height) for v in solved.scene.views)
+    assert sizes == [(720, 540), (720, 960), *[(960, 720)] * 6]
+
+
+def test_what_is_left_out_is_told_in_a_line_each(solved):
+    assert solved.scene.warnings == (
+        "photo empty.jpg is left out: its header is damaged; copy or download it again",
+        "photo town-018 (1).jpg is left out: it is the same picture as town-018.jpg",
+    )
+
+
+def test_wrong_positions_are_named_and_do_not_count(flown, solved):
+    scene, report = georef.locate(solved.scene)
+    assert (report.positions, report.used, report.outliers) == (7, 6, (FAR,))
+    assert any(f"photo {FAR} states a position that the others contradict" in w for w in scene.warnings)
+    assert all("\n" not in w for w in scene.warnings)
+    by_name = dict(zip([v.name for v in scene.views], scene.positions, strict=True))
+    names = ["town-017.jpg", "town-018.jpg", FAR, HOSTILE] + [f"town-0{k}.jpg" for k in (21, 22, 23, 24)]
+    off = np.stack([by_name[n] for n in names]) - flown.scene.positions
+    off -= off.mean(axis=0)  # the town's frame has another origin
+    assert np.abs(off[:, :2]).max() < 1.5
+
+
+def test_photo_far_from_all_others_is_matched_with_all(flown, tmp_path):
+    one = read(flown.photos[0])
+    lon, lat, height = one.measured
+    photos = {
+        k: dataclasses.replace(one, measured=(lon + 1e-4 * (k % 8), lat + 1e-4 * (k // 8), height))
+        for k in range(1, 41)
+    }
+    usual = pairing.by_position(photos)
+    assert len(usual) < 40 * 39 / 2
+    photos[7] = dataclasses.replace(one, measured=(lon + 0.1, lat, height))
+    assert sum(7 in pair for pair in pairing.by_position(photos)) == 39
