@@ -14,18 +14,24 @@ from geolab import store
 from geolab.errors import FileRejected, one_line
 
 Floats = NDArray[np.float64]
-LARGEST_BYTES = 1 << 30
+LARGEST_MB = 512  # OpenSfM's, with a million points, have 200; read, they take ten times that of memory
 LOOSEST = 1e-2  # of R R^T against 1: files with five digits pass, other matrices do not
 
 
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises FileRejected."""
-    if path.stat().st_size > LARGEST_BYTES:
-        raise FileRejected(str(path), f"it has more than {LARGEST_BYTES} bytes")
+    size_mb = path.stat().st_size / 1e6
+    if size_mb > LARGEST_MB:
+        raise FileRejected(
+            str(path),
+            f"it has {size_mb:,.0f} MB, expected at most {LARGEST_MB}; split the scene",
+        )
     try:
         return json.loads(store.read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise FileRejected(str(path), f"it is not JSON: {one_line(error, 100)}") from error
+    except MemoryError as error:
+        raise FileRejected(str(path), f"its {size_mb:,.0f} MB of JSON do not fit into memory") from error
 
 
 def number(value: object, *, href: str, what: str) -> float:

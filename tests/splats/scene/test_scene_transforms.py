@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +254,16 @@ def test_pictures_beside_the_posed_ones_are_told_unless_they_belong_to_them(smal
     (images / "p\n<b>9.jpg").write_bytes((images / "p0.jpg").read_bytes())
     (told,) = scene.open_scene(folder).warnings
     assert told == "1 of 10 photos in images/ have no pose and are not used: p <b>9.jpg"
+
+
+@pytest.mark.parametrize("name", ["transforms.json", "cameras.json", "reconstruction.json"])
+def test_a_huge_json_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(3 << 30)  # sparse
+    began = time.monotonic()
+    with pytest.raises(
+        FileRejected, match=r"it has 3,221 MB, expected at most 512; split the scene"
+    ) as caught:
+        scene.open_scene(tmp_path)
+    assert time.monotonic() - began < 5
+    assert name in str(caught.value)
