@@ -24,7 +24,9 @@ FOCAL_PX = FOCAL_MM / 10 * PX_PER_CM
 STEP_M = 0.1  # cells of the height field
 REACH_M = 165.0  # of the height field around the middle
 HEIGHT_M = 66.0  # of flight above the ground in the middle
-NADIR_SHARE = 1 / 3
+NADIR_SHARE = 1 / 2  # of the photos look straight down
+SPACING_M = 20.0  # between these, both ways: three quarters of a photo overlap
+SHORT_M = 12.0  # before the middle is where the rings look, so that others see the background, too
 AFTER = 1
 
 
@@ -114,25 +116,25 @@ Pose = tuple[tuple[float, float, float], float, float]
 
 
 def _rings(n: int) -> Iterator[Pose]:
-    """Cameras around the middle, every other one nearer and lower."""
+    """Cameras around the middle that look at the ground before it, every other one nearer and lower."""
     for k in range(n):
         turn = 2 * math.pi * k / n
-        high = k % 2 == 0
-        radius, up = (64.0, HEIGHT_M) if high else (48.0, HEIGHT_M - 9)
+        radius, up = (44.0, HEIGHT_M) if k % 2 == 0 else (34.0, HEIGHT_M - 6)
         yaw = math.degrees(turn) - 180.0
-        pitch = -math.degrees(math.atan2(up - 4, radius))
+        pitch = -math.degrees(math.atan2(up - 4, radius - SHORT_M))
         yield (radius * math.sin(turn), radius * math.cos(turn), up), round(yaw, 4), round(pitch, 4)
 
 
 def _block(n: int) -> Iterator[Pose]:
-    """Cameras that look straight down, in lines flown to and fro."""
-    lines = max(1, round(math.sqrt(n)))
-    for k in range(n):
-        line, place = k % lines, k // lines
-        count = len(range(line, n, lines))
-        along = (place - (count - 1) / 2) * 26.0
-        yaw = 0.0 if line % 2 == 0 else 180.0
-        yield ((line - (lines - 1) / 2) * 30.0, along if yaw == 0 else -along, HEIGHT_M + 6), yaw, -90.0
+    """Cameras that look straight down, in lines flown one after the other, to and fro."""
+    lines = max(1, math.ceil(math.sqrt(n)))
+    for line in range(lines):
+        count = n // lines + (line < n % lines)
+        across = (line - (lines - 1) / 2) * SPACING_M
+        for place in range(count):
+            along = (place - (count - 1) / 2) * SPACING_M
+            yaw = 0.0 if line % 2 == 0 else 180.0
+            yield (across, along if yaw == 0 else -along, HEIGHT_M + 6), yaw, -90.0
 
 
 def again(flight: Flight, start: datetime) -> Flight:

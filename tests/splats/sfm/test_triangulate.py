@@ -35,7 +35,7 @@ def test_points_of_known_cameras_lie_on_the_ground(flown, tmp_path):
     found = sfm.triangulate(flown.scene, work=tmp_path / "work", image_px=640)
     assert len(found.points) > 1000
     assert found.views == flown.scene.views
-    assert np.median(depth_error_px(found, flown.depths)) < 0.5
+    assert np.median(depth_error_px(found, flown.depths)) < 0.8
     again = sfm.triangulate(flown.scene, work=tmp_path / "work", image_px=640)
     np.testing.assert_array_equal(again.points.xyz, found.points.xyz)
 
