@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -13,10 +14,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Page, Route, sync_playwright
 
 from geolab import catalog, ingest, settings, town
 from geolab.catalog import items
+from geolab.splats import io as files
+from geolab.splats import products
+from geolab.splats.views import Camera
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -27,21 +31,21 @@ FLAGS = [
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
-def _load_serving() -> ModuleType:
-    """tests/service/serving.py: tests are no package, so it is loaded by its path."""
-    if "geolab_serving" not in sys.modules:
-        path = Path(__file__).parents[1] / "service" / "serving.py"
-        spec = importlib.util.spec_from_file_location("geolab_serving", path)
+def _load(path: str) -> ModuleType:
+    """A module of another folder of tests: tests are no package, so it is loaded by its path."""
+    name = f"geolab_{Path(path).stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / path)
         assert spec is not None
         assert spec.loader is not None
-        module = sys.modules["geolab_serving"] = importlib.util.module_from_spec(spec)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    return sys.modules["geolab_serving"]
+    return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
 def serving() -> ModuleType:
-    return _load_serving()
+    return _load("service/serving.py")
 
 
 @dataclass
@@ -123,11 +127,15 @@ def open_page(chromium: BrowserContext, origin: str, url: str, **options: str) -
             seen.outside.append(route.request.url)
             route.abort()
 
+    def dismiss(dialog: Dialog) -> None:
+        seen.dialogs.append(dialog.message)
+        dialog.dismiss()
+
     page.route("**/*", only_here)
     page.on("response", lambda r: seen.answers.append((r.status, r.url)))
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
-    page.on("dialog", lambda d: (seen.dialogs.append(d.message), d.dismiss()))
+    page.on("dialog", dismiss)
     page.goto(url, wait_until="commit")
     return seen
 
@@ -152,3 +160,80 @@ def explored(chromium: BrowserContext, server) -> Iterator[Visit]:
         raise
     yield seen
     seen.page.close()
+
+
+# ---------------------------------------------------------------- splats
+
+GROUND = "#204060"
+
+
+@pytest.fixture(scope="session")
+def hills() -> ModuleType:
+    """A model whose every place is known."""
+    return _load("viewer/terrain.py")
+
+
+@pytest.fixture(scope="session")
+def cameras(hills) -> list[Camera]:
+    """Oblique ones, and one straight down whose upper edge is not north."""
+    down = np.array([[0.6, 0.8, 0, 0], [0.8, -0.6, 0, 0], [0, 0, -1, 70], [0, 0, 0, 1.0]])
+    K = np.array([[350, 0, 200], [0, 350, 150], [0, 0, 1.0]])
+    return [
+        hills.camera((35, -50, 45), (5, 3, 0)),
+        hills.camera((-50, 20, 30), (0, 0, 4)),
+        Camera(400, 300, K, down),
+    ]
+
+
+def notebook(path: Path, *cells: str) -> None:
+    cell = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    made = [cell | {"id": f"c{i}", "source": source} for i, source in enumerate(cells)]
+    told = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(told))
+
+
+def _put_height_model(home: settings.Settings, dsm: Path) -> None:
+    facts = {"geolab:role": "dsm", "datetime": "2024-08-15T00:00:00Z"}
+    made = ingest.product_item(str(dsm), item_id="dsm", collection="hills", title="Hills", properties=facts)
+    catalog.open_catalog(home).put([made])
+
+
+@pytest.fixture(scope="session")
+def pages(hills, cameras, serving, tmp_path_factory) -> Iterator[object]:
+    """A server with notebooks that show the model.
+
+    view; plain: without the bundle; many: small ones, made and taken away; flight: with products on a map.
+    """
+    folder, scratch = tmp_path_factory.mktemp("views"), tmp_path_factory.mktemp("view-server")
+    home = settings.load(tmp_path_factory.mktemp("view-home"), environ={})
+    model = files.write(scratch / "hills.ply", hills.terrain(), hills.FRAME)
+    small = files.write(scratch / "small.ply", hills.terrain(500, sh_degree=0), hills.FRAME)
+    made = products.orthophoto_and_dsm(hills.terrain(), hills.FRAME, gsd_m=0.5, out=scratch)
+    _put_height_model(home, made.dsm)
+    np.savez(scratch / "cameras.npz", K=[c.K for c in cameras], pose=[c.world_to_camera for c in cameras])
+    start = (
+        "import numpy as np\nfrom geolab import viewer\nfrom geolab.splats.views import Camera\n"
+        f"told = np.load({str(scratch / 'cameras.npz')!r})\n"
+        "cameras = [Camera(400, 300, K, pose) for K, pose in zip(told['K'], told['pose'])]\n"
+        f"def show(model={str(model)!r}, height_px=360):\n    return viewer.show(model, cameras=cameras, "
+        f"title='Hills', background={GROUND!r}, height_px=height_px)"
+    )
+    notebook(folder / "view.ipynb", start, "shown = show()\nshown.camera = cameras[0]\nshown")
+    hide = "from pathlib import Path\nfrom geolab.viewer import bundle\nbundle.BUNDLE = Path('none.js')\n"
+    notebook(folder / "plain.ipynb", start, hide + "show(height_px=300)")
+    many = (
+        "import ipywidgets\nplace, again = ipywidgets.VBox(), ipywidgets.Button(description='Another')\n"
+        f"again.on_click(lambda _: setattr(place, 'children', [show({str(small)!r}, 200)]))\n"
+        "ipywidgets.VBox([again, place])"
+    )
+    notebook(folder / "many.ipynb", start, many)
+    flight = (
+        "from geolab import catalog, settings\n"
+        "dsm = catalog.open_catalog(settings.load()).get('dsm', 'hills')\n"
+        f"viewer.on_map({str(model)!r}, orthophoto={str(made.orthophoto)!r}, dsm=dsm, cameras=cameras, "
+        "title='Hills', height='400px')"
+    )
+    notebook(folder / "flight.ipynb", start, flight)
+    with serving.serve(home.home, scratch, root=folder) as running:
+        yield running

@@ -91,8 +91,14 @@ function tell(model, renderer, message = "") {
   model.send({ kind: "status", renderer, message });
 }
 
+/** What stands beside the view has another width now; Leaflet's maps learn it from the window alone. */
+function moveOver() {
+  requestAnimationFrame(() => dispatchEvent(new Event("resize")));
+}
+
 async function render({ model, el }) {
   const place = frameOf(model, el);
+  moveOver();
   let stop = () => {};
   let gone = false;
   const waiting = () => {
