@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from geolab.errors import BadInput, GridMismatch
+from geolab.errors import BadInput
 from geolab.splats.compare import compare_dsm
 
 
@@ -57,9 +57,28 @@ def test_only_the_chosen_pixels_count(tmp_path: Path) -> None:
     assert scores.mae == pytest.approx(np.abs(dsm - truth)[where].mean(), rel=1e-4)
 
 
-def test_other_grids_and_empty_overlaps_are_refused(tmp_path: Path) -> None:
+def test_a_truth_on_another_grid_is_read_between_its_pixels(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[0:40, 0:90]
+    slope = (100 + 0.5 * columns - 0.3 * rows).astype(np.float32)
+    ours = write(tmp_path / "dsm.tif", slope + 0.25)
+    theirs = write(tmp_path / "truth.tif", slope, left=500_000.2)  # 0.4 px to the east: 0.2 m lower here
+    scores = compare_dsm(ours, theirs)
+    assert scores.bias == pytest.approx(0.45, abs=5e-3)
+    assert scores.mae == pytest.approx(0.45, abs=0.01)
+    assert scores.complete == 1
+
+
+def test_surfaces_that_share_no_pixel_are_refused(tmp_path: Path) -> None:
     ours, theirs, dsm, _ = pair(tmp_path)
-    with pytest.raises(GridMismatch):
-        compare_dsm(ours, write(tmp_path / "b.tif", dsm, left=500_010))
-    with pytest.raises(BadInput, match="no pixel in common with the truth"):
-        compare_dsm(ours, theirs, where=np.zeros(dsm.shape, bool))
+    for elsewhere in (theirs, write(tmp_path / "b.tif", dsm, left=700_000)):
+        with pytest.raises(BadInput, match="no pixel in common with the truth"):
+            compare_dsm(ours, elsewhere, where=None if elsewhere != theirs else np.zeros(dsm.shape, bool))
+
+
+def test_surfaces_without_a_crs_are_refused(tmp_path: Path) -> None:
+    ours, _, dsm, _ = pair(tmp_path)
+    profile = {"driver": "GTiff", "width": 9, "height": 9, "count": 1, "dtype": "float32"}
+    with rasterio.open(tmp_path / "bare.tif", "w", transform=from_origin(0, 0, 1, 1), **profile) as out:
+        out.write(dsm[None, :9, :9])
+    with pytest.raises(BadInput, match=r"bare\.tif: found no CRS, expected a CRS, to compare by"):
+        compare_dsm(ours, tmp_path / "bare.tif")
