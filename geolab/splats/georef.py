@@ -20,8 +20,10 @@ from geolab.splats.views import Camera, Floats, Points, Scene
 
 LEAST_POSITIONS = 3
 SAME_PLACE_M = 1.0  # positions that differ by less than that tell nothing
+SAME_PLACE = 1e-3  # and cameras by that share of their distance from the points
 TURN_DEG = 3.0  # uncertainty of the turn about the flight line beyond which more than positions is needed
 LEAST_TILT_DEG = 8.0  # between positions and cameras that is not worth a doubt
+UNRELATED = 0.85  # residuals across, as a share of the positions' own scatter
 WORSE = 1.2  # times the residuals across that level cameras may leave where heights are in doubt
 CONTROL_SIGMA_M = (0.05, 0.1)  # of surveyed points as they are marked: across, up
 SEA_LEVEL = "sea level, geoid not stated"
@@ -48,9 +50,8 @@ def locate(scene: Scene, *, gcp: Path | None = None, required: bool = False) -> 
     points or more (a file as in `gcp`) these decide, and the photos' positions are only compared. Photos on
     one line do not tell how the scene is turned about it: then gimbal angles do, or cameras that were level.
     A scene that has a frame already stays as it is and is only measured.
-    Without positions the scene stays in its own frame, and says so in its warnings; with `required` that is
-    BadInput. Raises BadInput, too, if photos in a line tell nothing of which way is up; NotFound and
-    FileRejected for the file of control points.
+    Where neither tells the place, or which way is up, the scene stays in its own frame and says so in its
+    warnings; with `required` that is BadInput. Raises NotFound, BadInput and FileRejected for control points.
     """
     known = _positions(scene)
     points = control.read(Path(gcp)) if gcp is not None else None
@@ -60,13 +61,15 @@ def locate(scene: Scene, *, gcp: Path | None = None, required: bool = False) -> 
         return _with(scene, notes), measure(
             scene, known.photos, seen, used=None, method="the scene's own frame"
         )
-    problem = _problem(known) if len(seen) < 3 else ""
-    if problem:
-        if required:
-            raise BadInput("positions", found=problem, expected=f"{LEAST_POSITIONS} or more photos with GPS")
-        line = f"the model is not placed on the Earth and has no scale: {problem}"
-        return _with(scene, [*notes, line]), Report(photos=len(scene.views), warnings=(line,))
     fit = _by_control(known, seen) if len(seen) >= 3 else _by_positions(scene, known)
+    if isinstance(fit, str):
+        if required:
+            raise BadInput(
+                "positions", found=fit, expected=f"{LEAST_POSITIONS} or more photos with GPS, on two flight "
+                "lines or with gimbal angles, or as many ground control points",
+            )  # fmt: skip
+        line = f"the model is not placed on the Earth and has no scale: {fit}"
+        return _with(scene, [*notes, line]), Report(photos=len(scene.views), warnings=(line,))
     moved = _on_the_ground(_moved(scene, fit), dataclasses.replace(fit.frame, vertical_datum=datum))
     seen, _ = control.locate(points, moved.views) if points is not None else ([], [])
     report = measure(
@@ -113,14 +116,19 @@ def _datum(photos: Sequence[Photo]) -> str:
     return SEA_LEVEL if told == {"sea level"} else "unknown"
 
 
-def _problem(known: _Positions) -> str:
-    """Why positions can't place the scene; "" if they can."""
+def _problem(scene: Scene, known: _Positions) -> str:
+    """Why positions can't place the scene; "" if they might."""
     total, n = len(known.photos), len(known.indices)
     if n < LEAST_POSITIONS:
         return f"{n} of {total} photos state where they were taken"
     frame = _frame(known)
     if np.ptp(frame.enu(known.lonlat)[:, :2], axis=0).max() < SAME_PLACE_M:
         return f"{n} photos all state the same place"
+    if scene.points is not None and len(scene.points):
+        places = scene.positions
+        depth = np.median(np.linalg.norm(scene.points.xyz - places.mean(axis=0), axis=1))
+        if np.ptp(places, axis=0).max() < SAME_PLACE * depth:
+            return f"{total} photos were all taken from one place"
     return ""
 
 
@@ -146,8 +154,14 @@ class _Fit:
     notes: tuple[str, ...] = ()
 
 
-def _by_positions(scene: Scene, known: _Positions) -> _Fit:
-    """By positions alone where they tell which way is up, else also by how the cameras were held."""
+def _by_positions(scene: Scene, known: _Positions) -> _Fit | str:
+    """By positions alone where they tell which way is up, else also by how the cameras were held.
+
+    Or why they can't place the scene.
+    """
+    problem = _problem(scene, known)
+    if problem:
+        return problem
     frame = _frame(known)
     source, target = scene.positions[known.indices], frame.enu(known.lonlat)
     found, agreed = robust(source, target, known.sigma)
@@ -163,10 +177,10 @@ def _by_positions(scene: Scene, known: _Positions) -> _Fit:
             found, agreed = leveling.leveled(source, target, known.sigma, up.direction)
             how = f"{POSITIONS} across and {up.by}"
     elif doubtful:
-        raise BadInput(
-            "positions", found=f"photos near one line: the turn about it is known to {turn:.0f}° only",
-            expected="two flight lines or more, gimbal angles, or 3 ground control points",
-        )  # fmt: skip
+        return f"photos near one line, the turn about which is known to {turn:.0f}° only"
+    misfit, spread = _across_m(found, source[agreed], target[agreed]), _spread_m(target[agreed])
+    if misfit > UNRELATED * spread:
+        return f"photos state positions that have nothing to do with their cameras ({misfit:.0f} m off)"
     used = frozenset(int(k) for k in known.indices[agreed])
     heights = found.apply(source)[:, 2] - target[:, 2]
     notes = () if how == POSITIONS else _doubts(float(heights.std()), float(known.sigma[:, 2].max()))
@@ -206,6 +220,10 @@ def _most_tilt_deg(turn: float, up: leveling.Up) -> float:
 
 def _across_m(found: Similarity, source: Floats, target: Floats) -> float:
     return float(np.sqrt(((found.apply(source) - target)[:, :2] ** 2).mean()))
+
+
+def _spread_m(places: Floats) -> float:
+    return float(np.sqrt(places[:, :2].var(axis=0).mean()))
 
 
 def _by_control(known: _Positions, seen: Sequence[control.Seen]) -> _Fit:

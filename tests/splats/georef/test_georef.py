@@ -100,10 +100,34 @@ def test_flight_along_one_line_is_not_rolled_about_it(fly, gimbal):
     assert np.abs(off(scene, places)).max() < 4
 
 
-def test_line_of_oblique_photos_without_gimbal_angles_is_refused(fly):
+def test_line_of_oblique_photos_without_gimbal_angles_is_not_placed(fly):
     places, yaws, _ = line()
-    with pytest.raises(BadInput, match=r"photos near one line.*two flight lines or more, gimbal angles"):
-        georef.locate(fly((places, yaws, [-45.0] * len(places)), gimbal=False, rtk=False).scene)
+    flown = fly((places, yaws, [-45.0] * len(places)), gimbal=False, rtk=False)
+    scene, _ = georef.locate(flown.scene)
+    assert scene.frame is None
+    assert "photos near one line, the turn about which is known to" in scene.warnings[0]
+    with pytest.raises(
+        BadInput, match=r"photos near one line.*expected 3 .* on two flight lines or with gimbal"
+    ):
+        georef.locate(flown.scene, required=True)
+
+
+def test_positions_that_have_nothing_to_do_with_the_cameras_do_not_place_them(fly):
+    places, *_ = block()
+    stated = places * [1, 1, 0] + [0, 0, 60]
+    stated[:, :2] = np.random.default_rng(1).permutation(stated[:, :2] * 1.5)
+    scene, _ = georef.locate(fly(stated=stated, rtk=False).scene)
+    assert scene.frame is None
+    assert "photos state positions that have nothing to do with their cameras" in scene.warnings[0]
+
+
+def test_photos_from_one_place_are_not_placed(fly):
+    flown = fly()
+    still = flown.scene.views[0].camera
+    views = tuple(dataclasses.replace(v, camera=still) for v in flown.scene.views)
+    scene, _ = georef.locate(dataclasses.replace(flown.scene, views=views))
+    assert scene.frame is None
+    assert scene.warnings[0].endswith("16 photos were all taken from one place")
 
 
 def test_level_oblique_cameras_all_round_tell_up(fly):
