@@ -1,8 +1,7 @@
-"""The photos of a solution: each once and under a name of its own, grouped by lens."""
+"""The photos of a solution: each under a name of its own, grouped by lens; how those left out are told."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,23 +14,44 @@ import numpy as np
 from geolab.errors import one_line
 from geolab.splats.photo import Photo, read
 
+NAMED = 12  # so many names are told of those left out
+
 
 def gather(photos: Iterable[str | Path | Photo]) -> tuple[list[Photo], list[str]]:
-    """Photos in the order of their names, and a line for each that can't be read or is there twice.
+    """Photos in the order of their names, and a line for each that can't be read.
 
     A file that is only named is read; its name is the file's, below the folder of all where two share one.
     """
     given = {p.path.absolute() if isinstance(p, Photo) else Path(p).absolute(): p for p in photos}
     seen = [replace(p, path=at) if isinstance(p, Photo) else read(at) for at, p in given.items()]
     named = sorted(_named(seen), key=lambda p: (p.path.name, p.path))
-    copies = _copies([p for p in named if not p.problem])
-    lines = {p.path: p.problem for p in named if p.problem} | {
-        path: f"it is the same picture as {one_line(other, 80)}" for path, other in copies.items()
-    }
-    warnings = [
-        f"photo {one_line(p.name, 80)} is left out: {lines[p.path]}" for p in named if p.path in lines
+    left = [left_out(p.name, p.problem) for p in named if p.problem]
+    return [p for p in named if not p.problem], left
+
+
+def left_out(name: str, reason: str) -> str:
+    """The line that says so of a photo."""
+    return f"photo {one_line(name, 80)} is left out: {reason}"
+
+
+def groups_left_out(alone: Sequence[str], groups: Sequence[Sequence[str]], total: int) -> list[str]:
+    """A line for the photos that found no place, and one for each group that is not the largest."""
+    lines = [
+        f"{len(names)} of {total} photos are left out, a group that does not connect to the rest: "
+        + _some(names)
+        for names in groups
     ]
-    return [p for p in named if p.path not in lines], warnings
+    if alone:
+        are = "are" if len(alone) > 1 else "is"
+        lines.append(
+            f"{len(alone)} of {total} photos {are} left out, with too little in common with the others to be "
+            f"placed: {_some(alone)}"
+        )
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(one_line(n, 80) for n in names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def _named(photos: Sequence[Photo]) -> Iterable[Photo]:
@@ -42,23 +62,6 @@ def _named(photos: Sequence[Photo]) -> Iterable[Photo]:
     return [
         replace(p, name=p.path.relative_to(shared).as_posix()) if times[p.name] > 1 else p for p in photos
     ]
-
-
-def _copies(photos: Sequence[Photo]) -> dict[Path, str]:
-    """The files that repeat one of a shorter name byte for byte, with that one's name.
-
-    A copy of a photo that is held out would be learnt from.
-    """
-    sizes = Counter(p.path.stat().st_size for p in photos)
-    first: dict[str, str] = {}
-    again = {}
-    for photo in sorted(photos, key=lambda p: (len(p.name), p.name)):
-        if sizes[photo.path.stat().st_size] > 1:
-            with photo.path.open("rb") as stream:
-                key = hashlib.file_digest(stream, "sha256").hexdigest()
-            if first.setdefault(key, photo.name) != photo.name:
-                again[photo.path] = first[key]
-    return again
 
 
 @dataclass(frozen=True)

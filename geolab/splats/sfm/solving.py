@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from geolab.splats.sfm.config import Config, Focal
 from geolab.splats.sfm.copies import write_copies
 from geolab.splats.sfm.database import Features, Pair, find_features, match, open_work
 from geolab.splats.sfm.entry import enter
-from geolab.splats.sfm.photoset import Lens, gather, lenses, located
+from geolab.splats.sfm.photoset import Lens, gather, groups_left_out, left_out, lenses, located
 from geolab.splats.sfm.points import believed, triangulated
 from geolab.splats.sfm.solution import Facts, LensFound, Step
 from geolab.splats.views import EVERY, Scene, View
 
 LEAST_PHOTOS = 3
+LEAST_POINTS, LEAST_POINTS_OF_PHOTO = 50, 10
 GOOD_SIGMA_M = 1.0  # of positions that help the adjustment
 ENOUGH = 0.5  # share of the photos that must fit the focal length they state
 _STAGES = {"copies": (0.0, 0.1), "features": (0.1, 0.3), "matches": (0.3, 0.6), "cameras": (0.6, 0.95)}
@@ -66,7 +68,7 @@ class _Solving:
         good, self.warnings = gather(photos)
         self.found = len(good) + len(self.warnings)
         self.photos = dict(enumerate(good, start=1))
-        self._enough("can be used")
+        self._enough()
         self.place = open_work(work, self._identity())
         self.sizes: dict[int, tuple[int, int]] = {}
         self.pairs = self.freed = ""
@@ -80,12 +82,12 @@ class _Solving:
         how = dataclasses.asdict(dataclasses.replace(self.config.how, threads=0))
         return {"task": "solve", "photos": files, "image_px": self.config.image_px, "how": how}
 
-    def _enough(self, what: str) -> None:
+    def _enough(self) -> None:
         if len(self.photos) >= LEAST_PHOTOS:
             return
         first = f"; {self.warnings[0]}" if self.warnings else ""
         raise BadInput(
-            "photos", found=f"{len(self.photos)} of {self.found} that {what}{first}",
+            "photos", found=f"{len(self.photos)} of {self.found} that can be used{first}",
             expected=f"at least {LEAST_PHOTOS}", remedy=_MORE,
         )  # fmt: skip
 
@@ -118,12 +120,22 @@ class _Solving:
         )
         for done, (number, camera) in enumerate(made):
             if isinstance(camera, FileRejected):
-                name = one_line(self.photos.pop(number).name, 80)
-                self.warnings.append(f"photo {name} is left out: {camera.reason}")
+                self.warnings.append(left_out(self.photos.pop(number).name, camera.reason))
             else:
                 self.sizes[number] = camera.width, camera.height
             yield _step("copies", (done + 1) / total)
-        self._enough("can be decoded")
+        self._use_once(targets)
+        self._enough()
+
+    def _use_once(self, copies: Mapping[int, Path]) -> None:
+        """Leave out pictures that are there twice: a copy of one that is held out would be learnt from."""
+        first: dict[bytes, str] = {}
+        for number, photo in sorted(self.photos.items(), key=lambda p: (len(p[1].name), p[1].name)):
+            key = hashlib.sha256(copies[number].read_bytes()).digest()
+            if first.setdefault(key, photo.name) != photo.name:
+                del self.photos[number]
+                same = f"it is the same picture as {one_line(first[key], 80)}"
+                self.warnings.append(left_out(photo.name, same))
 
     @property
     def priors(self) -> bool:
@@ -184,20 +196,14 @@ class _Solving:
                 expected=f"at least {LEAST_PHOTOS} of the same ground", remedy=_MORE,
             )  # fmt: skip
         inside = {i for i, image in best.images.items() if image.has_pose}
-        others = {
-            i: m.num_reg_images()
-            for m in models.values() if m is not best
-            for i, image in m.images.items() if image.has_pose
-        }  # fmt: skip
-        return best, [self._lone(n, others.get(n)) for n in self.photos if n not in inside]
-
-    def _lone(self, number: int, together: int | None) -> str:
-        name = one_line(self.photos[number].name, 80)
-        if together is None:
-            return f"photo {name} is left out: it has too little in common with the others to be placed"
-        return (
-            f"photo {name} is left out: it belongs to a group of {together} that does not connect to the rest"
-        )
+        groups = []
+        for model in sorted(models.values(), key=lambda m: -m.num_reg_images()):
+            names = [self.photos[i].name for i in sorted(model.reg_image_ids()) if i not in inside]
+            if names:
+                groups.append(names)
+            inside |= set(model.reg_image_ids())
+        alone = [photo.name for number, photo in self.photos.items() if number not in inside]
+        return best, groups_left_out(alone, groups, len(self.photos))
 
     def _focal_lengths(self, model: pycolmap.Reconstruction, groups: Sequence[Lens]) -> tuple[LensFound, ...]:
         """Free the focal lengths if that is asked for, or if the block can tell them."""
@@ -239,6 +245,12 @@ class _Solving:
         placed = [i for i, image in sorted(model.images.items()) if image.has_pose]
         views = tuple(self._view(model, number) for number in placed)
         points = believed(model)
+        least = max(LEAST_POINTS, LEAST_POINTS_OF_PHOTO * len(views))
+        if len(points) < least:
+            raise BadInput(
+                "photos", found=f"{len(points)} points that {len(views)} of them have in common",
+                expected=f"at least {least}", remedy=_MORE,
+            )  # fmt: skip
         facts = Facts(
             photos=self.found, registered=len(views), models=models, points=len(points),
             reprojection_px=float(model.compute_mean_reprojection_error()), pairs=self.pairs,

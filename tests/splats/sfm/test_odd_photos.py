@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from geolab.errors import BadInput
 from geolab.splats import georef, sfm
 from geolab.splats.photo import read
 from geolab.splats.sfm import pairing
@@ -42,6 +44,7 @@ def solved(flown, tmp_path_factory) -> sfm.Step:
         tags[0x0112] = 6
         photo.save(folder / "town-024.jpg", exif=tags.tobytes(), quality=95)
     shutil.copy(folder / "town-018.jpg", folder / "town-018 (1).jpg")
+    put(6, "town-023 retagged.jpg", lat=flown.tags[0].lat)
     (folder / "empty.jpg").write_bytes(b"")
     return list(sfm.solve(folder.iterdir(), work=folder / "work", image_px=560, held_out=0))[-1]
 
@@ -57,6 +60,7 @@ def test_what_is_left_out_is_told_in_a_line_each(solved):
     assert solved.scene.warnings == (
         "photo empty.jpg is left out: its header is damaged; copy or download it again",
         "photo town-018 (1).jpg is left out: it is the same picture as town-018.jpg",
+        "photo town-023 retagged.jpg is left out: it is the same picture as town-023.jpg",
     )
 
 
@@ -83,3 +87,47 @@ def test_photo_far_from_all_others_is_matched_with_all(flown, tmp_path):
     assert len(usual) < 40 * 39 / 2
     photos[7] = dataclasses.replace(one, measured=(lon + 0.1, lat, height))
     assert sum(7 in pair for pair in pairing.by_position(photos)) == 39
+
+
+# ---------------------------------------------------------------- real photos
+
+
+def solve(photos: list[Path], work: Path) -> sfm.Step:
+    return list(sfm.solve(photos, work=work, image_px=480, held_out=0))[-1]
+
+
+def test_of_photos_of_two_places_the_larger_group_is_used(real_data, tmp_path):
+    field = sorted((real_data / "drone_caliterra" / "images").iterdir())[20:24]
+    fruit = sorted((real_data / "posed_banana" / "images").iterdir())[:3]
+    step = solve([*field, *fruit], tmp_path)
+    assert [v.name for v in step.scene.views] == [p.name for p in field]
+    assert step.facts.models == 2
+    (told,) = step.scene.warnings
+    assert told == (
+        "3 of 7 photos are left out, a group that does not connect to the rest: "
+        "DSC_0423.JPG, DSC_0424.JPG, DSC_0425.JPG"
+    )
+
+
+def test_photos_of_different_places_are_refused_in_one_line(real_data, tmp_path):
+    photos = [
+        real_data / "drone_caliterra" / "images" / "IMG_9354.jpg",
+        real_data / "posed_banana" / "images" / "DSC_0423.JPG",
+        real_data / "exif" / "orientation" / "landscape_1.jpg",
+    ]
+    with pytest.raises(
+        BadInput, match=r"photos: found 0 of 3 that could be placed together, expected"
+    ) as caught:
+        solve(photos, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["orientation", "variants_caliterra"])
+def test_one_picture_many_times_over_is_refused_in_one_line(real_data, tmp_path, folder):
+    photos = sorted((real_data / "exif" / folder).glob("*.jpg"))
+    with pytest.raises(
+        BadInput, match=r"^photos: found .*expected at least \d+.*; take more photos"
+    ) as caught:
+        solve(photos, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400

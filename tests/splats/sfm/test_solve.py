@@ -178,14 +178,6 @@ def test_photos_of_one_name_keep_apart(flown, tmp_path):
     assert [p.name for p in photos] == ["a/card/DJI_0001.JPG", "b/card/DJI_0001.JPG"]
 
 
-def test_the_same_photo_twice_is_used_once(flown, tmp_path):
-    shutil.copy(flown.photos[0], tmp_path / "copy of 1.jpg")
-    photos, warnings = gather([*flown.photos[:2], *flown.photos[:1], tmp_path / "copy of 1.jpg"])
-    names = [p.name for p in flown.photos[:2]]
-    assert [p.name for p in photos] == names
-    assert warnings == [f"photo copy of 1.jpg is left out: it is the same picture as {names[0]}"]
-
-
 def test_positions_that_do_not_differ_do_not_locate(flown):
     shots = [read(p) for p in flown.photos]
     assert located(shots)
@@ -244,9 +236,9 @@ def test_corrupt_and_unrelated_photos_among_good_ones_are_named(flown, tmp_path)
     assert [v.name for v in step.scene.views] == [p.name for p in flown.photos[:4]]
     told = sorted(step.scene.warnings)
     assert len(told) == 4
-    assert told[0].startswith("photo absent.jpg is left out: ")
-    assert told[1] == (
-        "photo other.jpg is left out: it has too little in common with the others to be placed"
+    assert told[1].startswith("photo absent.jpg is left out: ")
+    assert told[0] == (
+        "1 of 5 photos is left out, with too little in common with the others to be placed: other.jpg"
     )
     assert told[2].startswith("photo text.jpg is left out: its header is damaged")
     assert told[3].startswith("photo torn.jpg is left out: its pixels can't be read")
