@@ -35,6 +35,8 @@ LOOK = """
 .geolab-map .leaflet-widgetcontrol, .geolab-map .leaflet-control-layers {
   background: var(--geolab-surface, #fff); color: var(--geolab-ink, #1b1f23);
   border: 1px solid var(--geolab-line, #dfe3e6); border-radius: 6px; box-shadow: none; }
+.geolab-map .leaflet-control-scale-line { background: var(--geolab-surface, #fff);
+  color: var(--geolab-ink, #1b1f23); border-color: var(--geolab-ink-soft, #5b6670); text-shadow: none; }
 .geolab-map .geolab-where { padding: 0 8px; font-size: 12px; line-height: 22px; margin: 0;
   font-variant-numeric: tabular-nums; color: var(--geolab-ink, #1b1f23); }
 .geolab-map .leaflet-widgetcontrol:has(.geolab-hidden) { display: none; }
@@ -160,10 +162,12 @@ def popups(chart: Map, items: Sequence[Item], places: Callable[[Item], Any]) -> 
 # ---------------------------------------------------------------- sliders
 
 
-def add_panel(chart: Map, images: Sequence[TileLayer | ImageOverlay], dates: Sequence[str]) -> None:
+def add_panel(
+    chart: Map, images: Sequence[TileLayer | ImageOverlay], dates: Sequence[str], *, width_px: int = 300
+) -> None:
     """A slider for the opacity of the imagery and, for several dates, one that chooses the date."""
     rows: list[widgets.Widget] = []
-    layout = widgets.Layout(width="300px", margin="0")
+    layout = widgets.Layout(width=f"{width_px}px", margin="0")
     style = {"description_width": "52px"}
     options = sorted({date for date in dates if date})
     if len(options) > 1:
@@ -204,14 +208,14 @@ def say(chart: Map, text: str) -> None:
     )
 
 
-def add_layer_list(chart: Map, layers: Sequence[Layer]) -> None:
+def add_layer_list(chart: Map, layers: Sequence[Layer], *, width_px: int = 300) -> None:
     """A folded list of layers to tick; Leaflet's own would tick those that are switched off too."""
     rows = [_switch(chart, layer) for layer in layers]
     if not rows:
         return
     listed = widgets.VBox(rows, layout=widgets.Layout(max_height="260px", overflow="hidden auto"))
     folded = widgets.Accordion([listed], titles=("Layers",), selected_index=None)
-    folded.layout.width = "300px"
+    folded.layout.width = f"{width_px + 16}px"  # as wide as the panel of sliders with its padding
     folded.add_class("geolab-layers")
     chart.add(WidgetControl(widget=folded, position="topright"))
 

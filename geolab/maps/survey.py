@@ -19,6 +19,7 @@ from geolab.maps.overlay import picture
 from geolab.raster.footprint import outline
 
 Source = Item | str | Path
+_PANEL_PX = 216  # leaves room for the buttons on a phone
 
 __all__ = ["Source", "add_button", "mark", "survey"]
 
@@ -50,8 +51,8 @@ def survey(
     drawn = [layer for layer in (relief, image) if layer is not None]
     for layer in (*drawn, *shapes):
         chart.add(layer)
-    add_panel(chart, [image] if image else [], [])
-    add_layer_list(chart, [*shapes[::-1], *drawn[::-1]])
+    add_panel(chart, [image] if image else [], [], width_px=_PANEL_PX)
+    add_layer_list(chart, [*shapes[::-1], *drawn[::-1]], width_px=_PANEL_PX)
     if not (drawn or shapes):
         say(chart, "Nothing to show here yet: name an orthophoto, a height model, cameras or a model.")
     return chart

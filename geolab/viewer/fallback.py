@@ -29,7 +29,10 @@ Send = Callable[[dict[str, Any], list[bytes]], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """A picture that a page asked for. number: grows with each of its requests; page: which page."""
+    """A picture that a page asked for. number: grows with each of its requests; page: which page.
+
+    ground: "#rrggbb", the page's colour behind the model.
+    """
 
     number: int
     page: str
@@ -37,6 +40,7 @@ class Wish:
     width: int
     height: int
     moving: bool
+    ground: str = ""
 
     @classmethod
     def from_message(cls, told: Mapping[str, Any]) -> Wish:
@@ -47,6 +51,7 @@ class Wish:
         return cls(
             int(told["number"]), str(told.get("page", ""))[:40], dict(told["orbit"]),
             max(2, round(width * scale)), max(2, round(height * scale)), bool(told.get("moving")),
+            str(told.get("ground", ""))[:7],
         )  # fmt: skip
 
 
@@ -82,7 +87,7 @@ class Stills:
                     return
             answer: dict[str, Any] = {"kind": "still", "number": wish.number, "page": wish.page}
             try:
-                picture = draw(self._gaussians, wish, background=self._background())
+                picture = draw(self._gaussians, wish, background=self._background() or wish.ground)
             except GeolabError as error:
                 self._send(answer | {"error": str(error)}, [])
                 continue

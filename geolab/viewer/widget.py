@@ -155,7 +155,7 @@ class Viewer(anywidget.AnyWidget):
     def _draw(self, content: Mapping[str, Any]) -> None:
         try:
             wish = fallback.Wish.from_message(content)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return
         self._stills.ask(wish)
 

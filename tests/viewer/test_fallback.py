@@ -79,3 +79,16 @@ def test_a_view_that_cannot_be_drawn_is_answered_in_words(world):
 )
 def test_colours_are_hexadecimal_or_the_ground_of_maps(text, rgb):
     assert [round(255 * v) for v in fallback.color(text)] == list(rgb)
+
+
+def test_a_page_tells_the_ground_behind_the_model_but_the_widgets_own_wins(world):
+    model, sent = world.terrain(200), []
+    for own, expected in (("", (0x1C, 0x20, 0x24)), ("#204060", (0x20, 0x40, 0x60))):
+        stills = fallback.Stills(
+            model, lambda _, buffers: sent.append(buffers[0]), background=lambda o=own: o
+        )
+        stills.ask(wish(ground="#1c2024"))
+        stills.wait()
+        assert np.abs(pixels(sent[-1])[0, 0].astype(int) - expected).max() <= 3
+    light = pixels(fallback.draw(model, wish(), background="url(x)"))
+    assert np.abs(light[0, 0].astype(int) - [0xEE, 0xF1, 0xF3]).max() <= 3

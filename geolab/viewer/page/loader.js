@@ -78,13 +78,26 @@ function frameOf(model, el) {
   const words = make("p", "gs-words", "Loading the model");
   veil.append(make("span", "gs-bone"), words);
   stage.append(veil);
-  const foot = make("p", "gs-foot", [model.get("facts").summary, model.get("facts").note].filter(Boolean).join(" "));
+  const foot = make("p", "gs-foot");
+  say(model, { foot }, "");
   root.append(stage, foot);
   const size = () => root.style.setProperty("--gs-height", `${model.get("height_px")}px`);
   size();
   model.on("change:height_px", size);
   el.append(root);
   return { root, stage, veil, words, foot, size };
+}
+
+/** The line below the view; hint: how to move in it. */
+function say(model, { foot }, hint) {
+  const { summary, note } = model.get("facts");
+  foot.textContent = [summary, note, hint].filter(Boolean).join(" ");
+}
+
+function hint() {
+  return matchMedia("(pointer: coarse)").matches
+    ? "One finger turns, two move and zoom."
+    : "Drag to turn, shift and drag to move, scroll to zoom, double-click to centre.";
 }
 
 function tell(model, renderer, message = "") {
@@ -107,6 +120,7 @@ async function render({ model, el }) {
   const stills = (why) => {
     if (gone) return;
     place.root.dataset.renderer = "server";
+    say(model, place, "");
     stop = startStills(model, place, why);
     tell(model, "server", why);
   };
@@ -127,6 +141,7 @@ async function render({ model, el }) {
       if (gone) return ending();
       stop = ending;
       place.root.dataset.renderer = "webgl";
+      say(model, place, hint());
       tell(model, "webgl");
     } catch (error) {
       stills(`The 3-D view did not start: ${error.message}`);
@@ -181,7 +196,8 @@ function startStills(model, place, why) {
     const size = [Math.round(width * scale), Math.round(height * scale)];
     number += 1;
     const distance = orbit.distance * Math.max(1, (1.6 * height) / width); // the home view is for a wide one
-    model.send({ kind: "still", page, number, orbit: { ...orbit, distance }, size, moving });
+    const ground = getComputedStyle(place.root).getPropertyValue("--gs-ground").trim();
+    model.send({ kind: "still", page, number, orbit: { ...orbit, distance }, size, moving, ground });
   };
   const change = ({ turn = 0, rise = 0, zoom = 1, east = 0, north = 0 }) => {
     orbit.azimuth += turn;
@@ -255,6 +271,9 @@ function startStills(model, place, why) {
     rest = setTimeout(() => want(false), 120);
   });
   watcher.observe(stage);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => want(false);
+  dark.addEventListener("change", repaint);
   const again = () => {
     const view = model.get("_still");
     if (view?.target) {
@@ -266,6 +285,7 @@ function startStills(model, place, why) {
   return () => {
     clearTimeout(rest);
     watcher.disconnect();
+    dark.removeEventListener("change", repaint);
     model.off("msg:custom", hear);
     model.off("change:_still", again);
     URL.revokeObjectURL(url);
