@@ -68,6 +68,13 @@ def load(view: View, *, image_px: int = 0) -> Loaded:
     rgb = _grey_values(areas.mean(rgb, (small.width, small.height)))
     mask = None if free is None else areas.mean(free, (small.width, small.height)) > _WHOLE
     if mask is not None and not mask.any():
+        if view.mask is None and alpha is None:
+            raise BadInput(
+                f"camera of {one_line(view.name, 80)}",
+                found=f"{camera.model} with focal length {camera.K[0, 0]:.3g} px and {camera.distortion}, by "
+                "which no pixel has a place",
+                expected="the lens that took the photo",
+            )
         raise BadInput(
             f"mask of {one_line(view.name, 80)}",
             found="no pixel to learn from",

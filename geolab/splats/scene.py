@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from geolab import store
 from geolab.errors import BadInput, NotFound, one_line
@@ -17,6 +18,7 @@ from geolab.splats.loaders.draft import SUFFIXES, Draft, views
 from geolab.splats.photo import Photo
 from geolab.splats.views import EVERY, Camera, Floats, Scene, View
 
+ONE_PLACE = 1e-9  # of the largest coordinate: what rounding leaves between cameras in one place
 _FILES = {town.NAME: "town", transforms.NAME: "transforms", opensfm.NAME: "opensfm"}
 
 
@@ -144,7 +146,7 @@ def check(scene: Scene) -> tuple[str, ...]:
     count = len(scene.training)
     if count < 2:
         raise BadInput("scene", found=f"{count} view to train on", expected="2 or more from different places")
-    if not scene.extent > 0 or not math.isfinite(scene.extent):
+    if not scene.extent > ONE_PLACE * float(np.abs(scene.positions).max()):
         raise BadInput("scene", found=f"{count} views from one place", expected="views from different places")
     if scene.points is None:
         return ()

@@ -124,7 +124,7 @@ def _pose(
     shown = one_line(name, 80)
     if number not in lens:
         raise FileRejected(str(path), f"photo '{shown}' has the unknown camera {number}")
-    if not np.isfinite([*q, *t]).all() or not 0.5 < np.linalg.norm(q) < 2:
+    if not (np.abs(t) <= numbers.FARTHEST).all() or not 0.5 < np.linalg.norm(q) < 2:
         raise FileRejected(str(path), f"photo '{shown}' has the impossible pose {q}, {t}")
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = numbers.rotation(np.array([q]))[0]

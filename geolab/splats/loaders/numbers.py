@@ -15,6 +15,7 @@ from geolab.errors import FileRejected, one_line
 
 Floats = NDArray[np.float64]
 LARGEST_MB = 512  # OpenSfM's, with a million points, have 200; read, they take ten times that of memory
+FARTHEST = 1e9  # from the origin, in units of the scene: the Earth's radius in metres is less
 LOOSEST = 1e-2  # of R R^T against 1: files with five digits pass, other matrices do not
 
 
@@ -53,6 +54,8 @@ def matrix(value: object, shape: tuple[int, ...], *, href: str, what: str) -> Fl
         raise FileRejected(href, f"{what} is {one_line(repr(value), 60)}, expected {size} numbers")
     if not np.isfinite(found).all():
         raise FileRejected(href, f"{what} holds NaN or infinity")
+    if np.abs(found).max(initial=0) > FARTHEST:
+        raise FileRejected(href, f"{what} holds {np.abs(found).max():.3g}, expected at most {FARTHEST:g}")
     return found
 
 

@@ -268,6 +268,14 @@ def test_an_empty_mask_is_one_clear_line(photo: Path, tmp_path: Path) -> None:
     assert "\n" not in str(e.value)
 
 
+def test_a_lens_that_leaves_nothing_is_not_taken_for_a_mask(photo: Path) -> None:
+    wild = dataclasses.replace(pinhole(), model="SIMPLE_RADIAL", distortion=(1e9,))
+    with pytest.raises(
+        BadInput, match=r"camera of a\.png: found SIMPLE_RADIAL with focal length .* no pixel"
+    ):
+        images.load(view_of(photo, wild))
+
+
 @pytest.mark.parametrize("upright", [False, True])
 def test_masks_turn_with_their_photo_unless_they_stand_upright(tmp_path: Path, upright: bool) -> None:
     turned_photo(tmp_path / "a.png", 6)  # to be turned clockwise

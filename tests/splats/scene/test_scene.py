@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from geolab import town
 from geolab.errors import BadInput, FileRejected, NotFound
@@ -157,9 +158,16 @@ def test_cameras_that_look_away_are_one_clear_line(project: Path) -> None:
 
 def test_views_from_one_place_are_refused(project: Path) -> None:
     found = scene.open_scene(project, held_out=0)
-    same = dataclasses.replace(found, views=(found.views[0],) * 3, points=None)
+    turned = []
+    for k, view in enumerate(found.views[:3]):  # about the same centre, but for rounding
+        pose, turn = view.camera.world_to_camera.copy(), Rotation.from_euler("z", k).as_matrix()
+        pose[:3, :3] = turn @ pose[:3, :3]
+        pose[:3, 3] = -pose[:3, :3] @ np.array([1.3, 4.7, 2.9])
+        turned.append(
+            dataclasses.replace(view, camera=dataclasses.replace(view.camera, world_to_camera=pose))
+        )
     with pytest.raises(BadInput, match=r"3 views from one place"):
-        scene.check(same)
+        scene.check(dataclasses.replace(found, views=tuple(turned), points=None))
     with pytest.raises(BadInput, match=r"1 view to train on"):
         scene.check(dataclasses.replace(found, views=found.views[:1]))
 

@@ -166,6 +166,8 @@ def test_a_count_beyond_the_file_is_refused_before_memory_is_taken(project: Path
         ("cameras", "hello", "'hello' is no camera of COLMAP"),
         ("images", "1 0 0 0 0 1 2 3 7 p0.jpg", "impossible pose"),
         ("images", "1 1 0 0 0 nan 2 3 7 p0.jpg", "impossible pose"),
+        ("images", "1 nan 0 0 0 1 2 3 7 p0.jpg", "impossible pose"),
+        ("images", "1 1 0 0 0 1e30 2 3 7 p0.jpg", "impossible pose"),
         ("images", "1 1 0 0 0 1 2 3 9 p0.jpg", "photo 'p0.jpg' has the unknown camera 9"),
         ("images", "1 2 3", "'1 2 3' is no photo of COLMAP"),
         ("points3D", "1 2 3", "'1 2 3' is no point of COLMAP"),

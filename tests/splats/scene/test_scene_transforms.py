@@ -203,6 +203,7 @@ def test_bad_numbers_are_one_line(folder: Path, changes: dict, message: str) -> 
     ("row", "column", "value", "message"),
     [
         (0, 3, float("nan"), "transform_matrix of images/p0.jpg holds NaN or infinity"),
+        (0, 3, 1e308, r"transform_matrix of images/p0.jpg holds 1e\+308, expected at most 1e\+09"),
         (1, 1, 9.0, "holds no rotation"),
     ],
 )
