@@ -27,6 +27,7 @@ from geolab.errors import BadInput, FileRejected
 from geolab.maps.layers import Bounds
 from geolab.maps.origin import safe
 from geolab.raster import hillshade
+from geolab.raster.info import positions
 
 MOST_PX = 2048  # longest side of the picture
 WEB_MERCATOR = "EPSG:3857"
@@ -77,16 +78,8 @@ def picture(
     relief: its first band as heights, lit from the north-west. Raises NotFound, FileRejected; BadInput when
     it lies nowhere on Earth.
     """
-    with raster.open_raster(uri) as dataset:
-        if dataset.crs is None:
-            raise BadInput(str(uri), found="no coordinate system", expected="one, to lie on a map")
-        grid = _grid(dataset)
-        between = () if relief else display.limits(display.read_sample(dataset, _shown(dataset)))
-        level = _overview(dataset, grid)
-    options = {} if level is None else {"overview_level": level}
     try:
-        with raster.open_raster(uri, **options) as dataset:
-            pixels = _relief(dataset, grid) if relief else _colours(dataset, grid, between)
+        grid, pixels = _drawn(uri, relief=relief)
     except RasterioError as error:
         raise FileRejected(str(uri), f"its pixels can't be read: {error.__cause__ or error}") from error
     return ImageOverlay(
@@ -95,9 +88,24 @@ def picture(
     )  # fmt: skip
 
 
+def _drawn(uri: str | Path, *, relief: bool) -> tuple[_Grid, Bytes]:
+    with raster.open_raster(uri) as dataset:
+        if dataset.crs is None:
+            raise BadInput(str(uri), found="no coordinate system", expected="one, to lie on a map")
+        grid = _grid(dataset)
+        between = () if relief else display.limits(display.read_sample(dataset, _shown(dataset)))
+        level = _overview(dataset, grid)
+    options = {} if level is None else {"overview_level": level}
+    with raster.open_raster(uri, **options) as dataset:
+        return grid, _relief(dataset, grid) if relief else _colours(dataset, grid, between)
+
+
 def _grid(dataset: DatasetReader) -> _Grid:
     """Where the picture's pixels lie: as fine as the raster's, unless they are too many."""
-    west, south, east, north = transform_bounds(dataset.crs, WEB_MERCATOR, *dataset.bounds, densify_pts=21)
+    corners = np.array([(0, 0, 1, 1), (0, 1, 0, 1)]) * [[dataset.width], [dataset.height]]
+    xs, ys = positions(dataset.transform, *corners)  # a raster may be turned
+    box = (float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
+    west, south, east, north = transform_bounds(dataset.crs, WEB_MERCATOR, *box, densify_pts=21)
     if not all(map(math.isfinite, (west, south, east, north))) or west >= east or south >= north:
         raise BadInput(dataset.name, found="pixels outside Web Mercator", expected="latitudes within 85°")
     own_m = math.sqrt((east - west) * (north - south) / (dataset.width * dataset.height))

@@ -117,6 +117,17 @@ def test_a_raster_that_lies_nowhere_is_refused_in_words(tmp_path):
         maps.picture(tmp_path / "broken.tif")
 
 
+def test_damaged_pixels_are_told_in_words(tmp_path):
+    path = raster(
+        tmp_path / "cut.tif", np.full((1, 400, 400), 7, np.uint8), nodata=0, tiled=True, compress="lzw"
+    )
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+    for relief in (False, True):
+        with pytest.raises(FileRejected, match="can't be read"):
+            maps.picture(path, relief=relief)
+
+
 def test_a_hostile_file_name_is_text(tmp_path):
     path = raster(tmp_path / "<img src=x onerror=alert(1)>.tif", np.ones((1, 9, 9), np.uint8), nodata=0)
     assert "<" not in maps.picture(path).name
