@@ -45,6 +45,13 @@ def views_of(cameras: Scene | Iterable[View | Camera]) -> list[View | Camera]:
 
 def opened(model: Any) -> tuple[Gaussians, Frame | None, str]:
     """Gaussians, frame and a name of what `show` takes. Raises as it does."""
+    gaussians, frame, name = _opened(model)
+    if not gaussians.means.isfinite().all(dim=1).any():
+        raise BadInput("model", found="no Gaussian with finite numbers", expected="at least one")
+    return gaussians, frame, name
+
+
+def _opened(model: Any) -> tuple[Gaussians, Frame | None, str]:
     if isinstance(model, str | Path):
         from geolab.splats import io
 

@@ -203,7 +203,8 @@ def _put_height_model(home: settings.Settings, dsm: Path) -> None:
 def pages(hills, cameras, serving, tmp_path_factory) -> Iterator[object]:
     """A server with notebooks that show the model.
 
-    view; plain: without the bundle; many: small ones, made and taken away; flight: with products on a map.
+    view; plain: without the bundle; many: small ones, made and taken away; flight: on a map, with
+    its products and hostile names.
     """
     folder, scratch = tmp_path_factory.mktemp("views"), tmp_path_factory.mktemp("view-server")
     home = settings.load(tmp_path_factory.mktemp("view-home"), environ={})
@@ -229,10 +230,12 @@ def pages(hills, cameras, serving, tmp_path_factory) -> Iterator[object]:
     )
     notebook(folder / "many.ipynb", start, many)
     flight = (
-        "from geolab import catalog, settings\n"
+        "from pathlib import Path\nfrom geolab import catalog, settings\n"
+        "from geolab.splats.views import View\n"
+        f"views = [View({HOSTILE!r} + str(i), Path('p'), camera) for i, camera in enumerate(cameras)]\n"
         "dsm = catalog.open_catalog(settings.load()).get('dsm', 'hills')\n"
-        f"viewer.on_map({str(model)!r}, orthophoto={str(made.orthophoto)!r}, dsm=dsm, cameras=cameras, "
-        "title='Hills', height='400px')"
+        f"viewer.on_map({str(model)!r}, orthophoto={str(made.orthophoto)!r}, dsm=dsm, cameras=views, "
+        f"title={HOSTILE!r}, height='400px')"
     )
     notebook(folder / "flight.ipynb", start, flight)
     with serving.serve(home.home, scratch, root=folder) as running:

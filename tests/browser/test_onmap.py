@@ -13,6 +13,7 @@ from geolab.viewer import bundle
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"  # as in conftest
 MAP_GROUND = np.array([0xEE, 0xF1, 0xF3])
 
 
@@ -98,6 +99,15 @@ def test_a_click_on_a_camera_looks_through_it_and_a_picked_point_is_marked(fligh
     found = [float(n) for n in re.findall(r"-?\d+\.\d+", page.locator(".gs-card").inner_text())]
     lon, lat, _ = hills.FRAME.lonlat([hills.RED_ROOF])[0]
     assert found[:2] == pytest.approx([lat, lon], abs=4e-6)
+
+
+def test_hostile_names_are_shown_as_they_are_and_run_nothing(flight):
+    page = flight.page
+    option = page.get_by_label("Fly to a photo").locator("option").nth(1)
+    assert option.text_content() == f"{HOSTILE}0"
+    assert page.locator(".gs-foot").inner_text().startswith(f"{HOSTILE}: 20,000 Gaussians")
+    assert page.locator("img[onerror]").count() == 0
+    assert flight.dialogs == []
 
 
 def test_nothing_is_asked_of_other_servers_and_nothing_fails(flight):

@@ -89,6 +89,13 @@ def test_what_can_not_lie_on_a_map_is_refused_in_words(world):
             viewer.on_map(world.terrain(50), world.FRAME, height=height)
 
 
+@pytest.mark.parametrize("show", [viewer.show, viewer.on_map])
+def test_a_model_of_nothing_is_refused_in_words(world, show):
+    for nothing in (lambda t: t[:0], lambda t: t * float("nan")):
+        with pytest.raises(BadInput, match="no Gaussian with finite numbers"):
+            show(world.terrain(20).map(nothing), world.FRAME)
+
+
 def test_the_state_that_a_notebook_keeps_names_no_server_and_holds_no_model(placed):
     placed.open_here()
     state = json.dumps([w.get_state() for w in (placed, placed.map, placed.viewer)], default=str)
