@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from geolab.errors import BadInput, NotFound
+from geolab.errors import BadInput, FileRejected, NotFound
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -73,6 +73,22 @@ def vsi_path(uri: str | os.PathLike[str]) -> str:
     raise BadInput("URI", found=text, expected="a path or a file://, s3://, http:// or https:// URI")
 
 
+_CLIENTS = ("botocore", "aiobotocore", "aiohttp", "requests", "urllib3")  # whose errors are of the network
+
+
+@contextmanager
+def _remote(uri: str | os.PathLike[str]) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """The file system of a URI and the name there; what the network refuses becomes FileRejected."""
+    try:
+        yield _filesystem(os.fspath(uri))
+    except Exception as error:
+        client = type(error).__module__.split(".")[0] in _CLIENTS
+        if not client and not isinstance(error, PermissionError | ConnectionError | TimeoutError):
+            raise
+        reason = f"can't be reached: {error or type(error).__name__}; check its address and your credentials"
+        raise FileRejected(os.fspath(uri), reason) from error
+
+
 def _filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
     import fsspec  # loads on first use: most work is on local files
 
@@ -85,15 +101,14 @@ def _filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
 
 @contextmanager
 def open_read(uri: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary stream of the object. Raises NotFound."""
+    """A binary stream of the object. Raises NotFound; FileRejected where it can't be reached."""
     path = local_path(uri)
     try:
         if path is not None:
             with path.open("rb") as stream:
                 yield stream
         else:
-            filesystem, name = _filesystem(os.fspath(uri))
-            with filesystem.open(name, "rb") as stream:
+            with _remote(uri) as (filesystem, name), filesystem.open(name, "rb") as stream:
                 yield cast(IO[bytes], stream)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFound("file", os.fspath(uri)) from error
@@ -110,8 +125,8 @@ def exists(uri: str | os.PathLike[str]) -> bool:
     path = local_path(uri)
     if path is not None:
         return path.is_file()
-    filesystem, name = _filesystem(os.fspath(uri))
-    return bool(filesystem.isfile(name))
+    with _remote(uri) as (filesystem, name):
+        return bool(filesystem.isfile(name))
 
 
 @contextmanager
@@ -135,8 +150,8 @@ def write_bytes(uri: str | os.PathLike[str], data: bytes) -> None:
     """Write an object whole or not at all."""
     path = local_path(uri)
     if path is None:
-        filesystem, name = _filesystem(os.fspath(uri))
-        filesystem.pipe_file(name, data)
+        with _remote(uri) as (filesystem, name):
+            filesystem.pipe_file(name, data)
         return
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -146,8 +161,8 @@ def put_file(source: str | os.PathLike[str], uri: str) -> None:
     """Copy a local file to a URI, whole or not at all."""
     path = local_path(uri)
     if path is None:
-        filesystem, name = _filesystem(uri)
-        filesystem.put_file(os.fspath(source), name)
+        with _remote(uri) as (filesystem, name):
+            filesystem.put_file(os.fspath(source), name)
         return
     with atomic_path(path) as temporary:
         shutil.copyfile(source, temporary)
@@ -203,9 +218,9 @@ def _walk(folder: Path) -> Iterator[Entry]:
 
 
 def _glob(pattern: str) -> Iterator[Entry]:
-    filesystem, path = _filesystem(pattern)
-    listing = filesystem.glob if any(c in pattern for c in "*?[") else filesystem.find
-    found = cast(dict[str, dict[str, Any]], listing(path, detail=True))
+    with _remote(pattern) as (filesystem, path):
+        listing = filesystem.glob if any(c in pattern for c in "*?[") else filesystem.find
+        found = cast(dict[str, dict[str, Any]], listing(path, detail=True))
     files = {name: info for name, info in found.items() if info["type"] == "file"}
     if not files:
         raise NotFound("file or folder", pattern)

@@ -88,6 +88,25 @@ def test_what_is_not_there_is_not_found(root: str):
         list(store.iter_files(f"{root}/none"))
 
 
+@pytest.mark.parametrize("secret", ["wrong", ""])
+def test_a_bucket_that_refuses_is_told_in_a_line(bucket: str, secret: str):
+    program = (
+        "from geolab import store, errors\n"
+        f"for call in (store.read_bytes, lambda u: list(store.iter_files(u))):\n"
+        f"    try: call('{bucket}/folder/a.txt')\n"
+        "    except errors.FileRejected as error: print(error)\n"
+    )
+    environment = {**os.environ, "AWS_SECRET_ACCESS_KEY": secret, "AWS_EC2_METADATA_DISABLED": "true"}
+    if not secret:
+        del environment["AWS_SECRET_ACCESS_KEY"], environment["AWS_ACCESS_KEY_ID"]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    told = done.stdout.splitlines()
+    assert len(told) == 2, done.stderr
+    for line in told:
+        assert line.startswith(f"{bucket}/folder/a.txt: can't be reached: ")
+        assert line.endswith("check its address and your credentials")
+
+
 def test_an_object_lies_under_its_hash_and_is_stored_once(root: str, tmp_path: Path):
     source = tmp_path / "source.tif"
     source.write_bytes(b"pixels")
