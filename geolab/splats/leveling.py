@@ -17,7 +17,7 @@ Complexes = NDArray[np.complex128]
 GIMBAL = "gimbal angles"
 LEAST_POINTS = 50
 PARALLEL_DEG = 20.0  # axes that spread less are taken to look straight down on average
-FLAT, BROAD = 0.03, 0.1  # of a flight at one height: scatter by breadth at most, breadth by length at least
+FLAT, BROAD = 0.1, 0.1  # of a flight at one height: scatter by breadth at most, breadth by length at least
 MOST, LEAST_LEVEL = 0.6, 6  # share and number of its photos in one plane
 ALONG = 0.2  # share of the second singular value, below which level axes are all the same axis
 

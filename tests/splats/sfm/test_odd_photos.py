@@ -13,7 +13,10 @@ from PIL import Image
 from geolab.errors import BadInput
 from geolab.splats import georef, sfm
 from geolab.splats.photo import read
+from geolab.splats.scene import open_scene
 from geolab.splats.sfm import pairing
+from geolab.splats.similarity import exact
+from geolab.splats.train import TrainConfig, train
 from geolab.town import exif
 
 FAR = "town-019.jpg"
@@ -89,6 +92,26 @@ def test_photo_far_from_all_others_is_matched_with_all(flown, tmp_path):
     assert sum(7 in pair for pair in pairing.by_position(photos)) == 39
 
 
+def test_photos_without_gps_train_in_units_of_their_own_and_say_so(flown, tmp_path):
+    for k in range(4):
+        Image.fromarray(flown.rgb[k]).save(tmp_path / f"{k}.jpg", quality=92)
+    solved = list(sfm.solve(tmp_path.glob("*.jpg"), work=tmp_path / "work", image_px=480, held_out=2))[-1]
+    scene, report = georef.locate(solved.scene)
+    assert scene.frame is None
+    assert report.summary() == {
+        "place": "the model is not placed on the Earth and has no scale: "
+        "0 of 4 photos state where they were taken"
+    }
+    assert scene.warnings == (report.summary()["place"],)
+    (lens,) = solved.facts.lenses
+    assert (lens.prior_px, lens.held, lens.drift_pct) == (None, False, None)
+    assert lens.why.startswith("no photo states it")
+    step = list(train(scene, config=TrainConfig(steps=20, cap=2000, image_px=96, sh_degree=0)))[-1]
+    assert step.model is not None
+    assert step.model.frame is None
+    assert step.validation.psnr > 5
+
+
 # ---------------------------------------------------------------- real photos
 
 
@@ -131,3 +154,24 @@ def test_one_picture_many_times_over_is_refused_in_one_line(real_data, tmp_path,
         solve(photos, tmp_path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.slow
+def test_caliterra_agrees_with_cameras_found_elsewhere(real_data, tmp_path):
+    """Against COLMAP's own, of more photos and a focal length that was free: what is level and how big is not
+    known there, so the shapes are compared."""
+    known = {v.name: v.camera.position for v in open_scene(real_data / "posed_caliterra").views}
+    names = sorted(known)[10:34]
+    photos = [real_data / "drone_caliterra" / "images" / n for n in names]
+    step = list(sfm.solve(photos, work=tmp_path, image_px=800))[-1]
+    assert [v.name for v in step.scene.views] == names
+    assert step.facts.reprojection_px < 1
+    (lens,) = step.facts.lenses
+    assert (lens.held, round(lens.focal_px)) == (True, 929)  # of 1280 pixels; the EXIF tells of 4000
+    scene, report = georef.locate(step.scene)
+    theirs = np.stack([known[n] for n in names])
+    off = exact(theirs, scene.positions).apply(theirs) - scene.positions
+    assert np.sqrt((off**2).mean()) < 0.3
+    assert report.rotation_from.endswith("cameras that look straight down on average, flown at one height")
+    assert report.tilt_deg < 4
+    assert 40 < report.height_above_ground_m < 65
