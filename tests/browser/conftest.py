@@ -217,7 +217,7 @@ def pages(hills, cameras, serving, tmp_path_factory) -> Iterator[object]:
         "import numpy as np\nfrom geolab import viewer\nfrom geolab.splats.views import Camera\n"
         f"told = np.load({str(scratch / 'cameras.npz')!r})\n"
         "cameras = [Camera(400, 300, K, pose) for K, pose in zip(told['K'], told['pose'])]\n"
-        f"def show(model={str(model)!r}, height_px=360):\n    return viewer.show(model, cameras=cameras, "
+        f"def show(model={str(model)!r}, height_px=300):\n    return viewer.show(model, cameras=cameras, "
         f"title='Hills', background={GROUND!r}, height_px=height_px)"
     )
     notebook(folder / "view.ipynb", start, "shown = show()\nshown.camera = cameras[0]\nshown")

@@ -38,7 +38,7 @@ def voila(pages, name: str) -> str:
 def opened(chromium, pages, visit, address: str, waited_for: str = READY, **options):
     """A small page: without a graphics card each pixel costs."""
     seen = visit(chromium, pages.origin, address, **options)
-    seen.page.set_viewport_size({"width": 760, "height": 640})
+    seen.page.set_viewport_size({"width": 600, "height": 520})
     try:
         seen.page.wait_for_selector(waited_for, timeout=120_000)
     except Exception:
@@ -333,7 +333,7 @@ def test_without_the_bundle_the_page_says_so_and_shows_pictures_from_the_kernel(
 
 def test_without_webgl_dragging_and_keys_move_pictures_from_the_kernel(chromium, pages):
     page = chromium.new_page()
-    page.set_viewport_size({"width": 760, "height": 640})
+    page.set_viewport_size({"width": 600, "height": 520})
     page.add_init_script(NO_WEBGL)
     page.goto(voila(pages, "view"), wait_until="commit")
     page.wait_for_selector(".gs-still", timeout=120_000)
