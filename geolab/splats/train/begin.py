@@ -10,15 +10,17 @@ import numpy as np
 import torch
 
 from geolab.errors import BadInput
-from geolab.splats import rasterize
+from geolab.splats import images, rasterize
 from geolab.splats.gaussians import Gaussians
 from geolab.splats.rasterize import Choice
+from geolab.splats.train import depth
 from geolab.splats.train import start as starts
 from geolab.splats.train.config import TrainConfig
-from geolab.splats.views import Scene
+from geolab.splats.views import Scene, View
 
 LEAST_VIEWS = 2
 OPACITIES = {"mcmc": 0.5, "default": 0.1}  # of the first Gaussians, as in gsplat
+LEAST_DEPTH, LEAST_PLACES = 0.02, 500  # share and number of pixels with a depth that make a model's start
 ENOUGH = 4  # points in an image, so that the camera may be said to see them
 
 
@@ -57,32 +59,66 @@ def extent(scene: Scene) -> float:
 
 def start(scene: Scene, config: TrainConfig, initial: Gaussians | None) -> Begun:
     """The first Gaussians, as config.start says, or those that were handed in. Raises BadInput."""
-    opacity = config.start_opacity or OPACITIES[config.strategy]
     if initial is not None:
-        made, how = initial.map(lambda t: t.detach().float()), "given"
+        made = initial.map(lambda t: t.detach().float())
         _check_given(made, config)
-    elif config.start == "random":
-        cameras = [v.camera for v in scene.training]
-        count = min(config.start_points, config.cap)
-        made = starts.at_random(
-            cameras, count=count, seed=config.seed, opacity=opacity, scale=config.start_scale
-        )
-        how = "random"
+        begun = Begun(made, {"from": "given"})
     else:
-        if scene.points is None or len(scene.points) == 0:
-            raise BadInput(
-                "scene", found="no points to begin from", expected="points of structure from motion",
-                remedy="sfm.triangulate(scene) finds them, or begin at random: start='random'",
-            )  # fmt: skip
-        made = starts.from_points(
-            scene.points, opacity=opacity, scale=config.start_scale, cap=config.cap, seed=config.seed
+        begun = {"depth": _from_depth, "points": _from_points, "random": _at_random}[config.start](
+            scene, config
         )
-        how = "points"
-    warnings = ["the model began from random places: points from photos give better ones"]
-    return Begun(
-        made, {"from": how, "gaussians": len(made)},
-        (*(warnings if how == "random" else ()), *_blind(scene, made)),
+    facts = begun.facts | {"gaussians": len(begun.gaussians)}
+    return Begun(begun.gaussians, facts, (*begun.warnings, *_blind(scene, begun.gaussians)))
+
+
+def _opacity(config: TrainConfig) -> float:
+    return config.start_opacity or OPACITIES[config.strategy]
+
+
+def _at_random(scene: Scene, config: TrainConfig) -> Begun:
+    made = starts.at_random(
+        [v.camera for v in scene.training], count=min(config.start_points, config.cap), seed=config.seed,
+        opacity=_opacity(config), scale=config.start_scale,
     )  # fmt: skip
+    warning = "the model began from random places: points from photos give better ones"
+    return Begun(made, {"from": "random"}, (warning,))
+
+
+def _from_points(scene: Scene, config: TrainConfig) -> Begun:
+    if scene.points is None or len(scene.points) == 0:
+        raise BadInput(
+            "scene", found="no points to begin from", expected="points of structure from motion",
+            remedy="sfm.triangulate(scene) finds them, or measure depth: start='depth'",
+        )  # fmt: skip
+    made = starts.from_points(
+        scene.points, opacity=_opacity(config), scale=config.start_scale, cap=config.cap, seed=config.seed
+    )
+    return Begun(made, {"from": "points"})
+
+
+def _from_depth(scene: Scene, config: TrainConfig) -> Begun:
+    """From depth maps of the training photos; from points where these show too little."""
+    shots = [_shot(v, config) for v in scene.training]
+    maps = depth.depth_maps(shots, scene.points, threads=torch.get_num_threads())
+    known = sum(int(np.isfinite(d).sum()) for d in maps)
+    share = known / sum(d.size for d in maps)
+    if share < LEAST_DEPTH or known < LEAST_PLACES:
+        warning = f"depth could be measured in {share:.1%} of the photos only: the model began from "
+        if scene.points is None or len(scene.points) == 0:
+            begun = _at_random(scene, config)
+            return Begun(begun.gaussians, begun.facts, (warning + "random places",))
+        begun = _from_points(scene, config)
+        return Begun(begun.gaussians, begun.facts, (warning + "points",))
+    made = starts.from_depth(
+        [s.rgb for s in shots], [s.camera for s in shots], maps, count=min(config.start_points, config.cap),
+        seed=config.seed, opacity=_opacity(config), scale=config.start_scale,
+    )  # fmt: skip
+    return Begun(made, {"from": "depth", "measured": round(share, 3)})
+
+
+def _shot(view: View, config: TrainConfig) -> depth.Shot:
+    loaded = images.load(view, image_px=min(config.depth_px, config.image_px or config.depth_px))
+    return depth.Shot(loaded.rgb, loaded.camera, loaded.mask)
 
 
 def _check_given(made: Gaussians, config: TrainConfig) -> None:

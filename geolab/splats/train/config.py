@@ -9,7 +9,7 @@ from typing import Literal
 from geolab.errors import BadInput
 
 StrategyName = Literal["mcmc", "default"]
-StartName = Literal["points", "random"]
+StartName = Literal["depth", "points", "random"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class TrainConfig:
     exposure: bool = True  # learn a 3x4 affine correction of every photo's colours
     random_background: bool = False  # a new colour behind the model in every step
 
-    start: StartName = "points"  # of the scene, or at random, which the model then says
-    start_points: int = 20_000  # Gaussians of a start that is not from points
+    start: StartName = "depth"  # measured in the photos; or from the scene's points; or at random
+    start_points: int = 30_000  # Gaussians of a start that is not from points
+    depth_px: int = 320  # longest side of the photos in which depth is measured
     start_opacity: float = 0.0  # 0..1; 0: the strategy's own, mcmc 0.5, default 0.1
     start_scale: float = 1.0  # of the distance to the nearest neighbours
 
@@ -67,8 +68,8 @@ class TrainConfig:
     def paper(cls, **changes: object) -> TrainConfig:
         """Values of gsplat 1.5's simple_trainer with MCMC, for a GPU: a million Gaussians, 30,000 steps."""
         told: dict[str, object] = {
-            "steps": 30_000, "cap": 1_000_000, "image_px": 1600, "sh_degree": 3, "start_scale": 0.1,
-            "coarse_levels": 0, "sh_share": 1 / 30, "refine_from": 500 / 30_000,
+            "steps": 30_000, "cap": 1_000_000, "image_px": 1600, "sh_degree": 3, "start": "points",
+            "start_scale": 0.1, "coarse_levels": 0, "sh_share": 1 / 30, "refine_from": 500 / 30_000,
             "refine_until": 25_000 / 30_000, "refine_every": 100, "growth": 1.05, "validations": 4,
         }  # fmt: skip
         return cls(**(told | changes))  # pyright: ignore[reportArgumentType]
@@ -82,8 +83,9 @@ class TrainConfig:
             "sh_degree": (self.sh_degree in (0, 1, 2, 3), "0, 1, 2 or 3"),
             "seed": (self.seed >= 0, "0 or more"),
             "minutes": (0 <= self.minutes < math.inf, "0 or more"),
-            "start": (self.start in ("points", "random"), "points or random"),
+            "start": (self.start in ("depth", "points", "random"), "depth, points or random"),
             "start_points": (self.start_points >= 16, "at least 16"),
+            "depth_px": (self.depth_px >= 32, "at least 32"),
             "start_opacity": (0 <= self.start_opacity < 1, "0 to 1"),
             "start_scale": (0 < self.start_scale < math.inf, "more than 0"),
             "coarse_levels": (0 <= self.coarse_levels <= 6, "0 to 6"),

@@ -72,9 +72,7 @@ def from_depth(
         rng = np.random.default_rng((seed, 2, len(places)))
         chosen = rng.choice(len(row), share, replace=False) if share else np.empty(0, np.int64)
         row, column = row[chosen], column[chosen]
-        pixel = np.stack([column + 0.5, row + 0.5, np.ones(len(row))])  # [3, P]
-        seen = (np.linalg.inv(camera.K) @ pixel * depth[row, column].astype(np.float64)).T
-        places.append(seen @ camera.world_to_camera[:3, :3] + camera.position)
+        places.append(lifted(camera, column + 0.5, row + 0.5, depth[row, column].astype(np.float64)))
         colours.append(photo[row, column])
     drawn = Points(np.concatenate(places), np.concatenate(colours).astype(np.uint8))
     return from_points(drawn, opacity=opacity, scale=scale, cap=count, seed=seed)
@@ -109,9 +107,18 @@ def at_random(
 
 
 def _on_rays(camera: Camera, depth: float, count: int, rng: np.random.Generator) -> Floats:
-    pixel = np.column_stack([rng.random((count, 2)) * (camera.width, camera.height), np.ones(count)])
-    seen = pixel @ np.linalg.inv(camera.K).T * (depth * rng.uniform(*AROUND, count))[:, None]
-    return seen @ camera.world_to_camera[:3, :3] + camera.position
+    u, v = (rng.random((count, 2)) * (camera.width, camera.height)).T
+    return lifted(camera, u, v, depth * rng.uniform(*AROUND, count))
+
+
+def lifted(camera: Camera, u: Floats, v: Floats, depth: Floats) -> Floats:
+    """The places [P, 3] that a camera without distortion sees at pixels (u, v) in a depth [P].
+
+    Written out, for a product of matrices rounds as its memory happens to lie: a start could not be repeated.
+    """
+    inverse, turn, origin = np.linalg.inv(camera.K), camera.world_to_camera[:3, :3], camera.position
+    x, y, z = ((row[0] * u + row[1] * v + row[2]) * depth for row in inverse)
+    return np.stack([x * turn[0, k] + y * turn[1, k] + z * turn[2, k] + origin[k] for k in range(3)], axis=1)
 
 
 def looked_at(cameras: Sequence[Camera]) -> Floats:

@@ -28,6 +28,7 @@ WriteScene = Callable[..., Scene]
 SHORT = TrainConfig(
     steps=60, cap=600, image_px=64, backend="cpu", threads=1, refine_every=10, coarse_levels=0, validations=3,
     lr_means=1e-3,
+    start="points",
 )  # fmt: skip
 
 
