@@ -62,7 +62,7 @@ def show_info(args: argparse.Namespace) -> int:
     if args.json:
         output.print_json(found | {"meta": sorted(found["meta"])})
         return 0
-    for name, value in _lines(found):
+    for name, value in io.summary(found).items():
         print(f"{name:<14}{one_line(value)}")
     for warning in found["warnings"]:
         print(f"note: {one_line(warning)}")
@@ -71,40 +71,15 @@ def show_info(args: argparse.Namespace) -> int:
 
 def convert_file(args: argparse.Namespace) -> int:
     from geolab.splats import io
+    from geolab.splats.io.facts import size
 
     done = io.convert(args.file, args.out, replace=args.force)
     if args.json:
         output.print_json(done)
         return 0
-    print(f"{done['file']}: {output.number(done['gaussians'])} Gaussians, {_size(done['bytes'])}")
+    print(f"{done['file']}: {output.number(done['gaussians'])} Gaussians, {size(done['bytes'])}")
     changes = [_CHANGES[name].format(value) for name, value in done["changed"].items() if value]
     print("changed by up to: " + ", ".join(changes) if changes else "nothing was changed")
     for warning in done["warnings"]:
         print(f"note: {one_line(warning)}")
     return 0
-
-
-def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    frame, extent = found["frame"], " x ".join(f"{one:,.1f}" for one in found["extent_m"])
-    lines = [
-        ("format", f"{found['format']}, {_size(found['bytes'])}"),
-        ("Gaussians", f"{found['gaussians']:,}, colour of degree {found['sh_degree']}"),
-        ("extent", f"{extent} {'m' if frame else ''} (99 % of the centres along each axis)"),
-        ("opacity", _percentiles(found["opacity"], "")),
-        ("largest scale", _percentiles(found["scale_m"], " m" if frame else "")),
-    ]
-    if frame:
-        lines[3:3] = [
-            ("origin", f"{frame['lon']:.7f}, {frame['lat']:.7f}, {frame['height_m']:.2f} m"),
-            ("heights above", frame["vertical_datum"]),
-            ("epoch", frame["epoch"] or "unknown"),
-        ]
-    return lines
-
-
-def _percentiles(values: dict[str, float], unit: str) -> str:
-    return ", ".join(f"{values[p]:.3g}{unit} ({p[1:]} %)" for p in ("p1", "p50", "p99"))
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

@@ -26,7 +26,7 @@ from geolab.splats.gaussians import Gaussians
 from geolab.splats.io import glb, ply, sidecar, spz, tiles3d
 from geolab.splats.transform import transform as rotate
 
-__all__ = ["FORMATS", "Splats", "convert", "info", "read", "rotate", "sidecar_path", "write"]
+__all__ = ["FORMATS", "Splats", "convert", "info", "read", "rotate", "sidecar_path", "summary", "write"]
 
 FORMATS = (".ply", ".spz", ".glb", ".json")
 
@@ -106,6 +106,13 @@ def info(path: str | Path) -> dict[str, Any]:
     from geolab.splats.io import facts
 
     return facts.describe(path, read(path))
+
+
+def summary(found: Mapping[str, Any]) -> dict[str, str]:
+    """What `info` found, in a few lines for people."""
+    from geolab.splats.io import facts
+
+    return facts.summary(found)
 
 
 def convert(source: str | Path, out: str | Path, *, replace: bool = False) -> dict[str, Any]:

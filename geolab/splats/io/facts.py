@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,3 +109,35 @@ def difference(before: Gaussians, after: Gaussians) -> dict[str, float]:
     }
     largest = {name: float(t.max()) if t.numel() else 0.0 for name, t in found.items()}
     return {name: value if value > _ROUNDING else 0.0 for name, value in largest.items()}
+
+
+def summary(found: Mapping[str, Any]) -> dict[str, str]:
+    """What `describe` found, in a few lines for people."""
+    frame, extent = found["frame"], " x ".join(f"{one:,.1f}" for one in found["extent_m"])
+    unit = " m" if frame else ""
+    lines = {
+        "format": f"{found['format']}, {size(found['bytes'])}",
+        "Gaussians": f"{found['gaussians']:,}, colour of degree {found['sh_degree']}",
+        "extent": f"{extent}{unit} (99 % of the centres along each axis)",
+    }
+    if frame:
+        lines["origin"] = f"{frame['lon']:.7f}, {frame['lat']:.7f}, {frame['height_m']:.2f} m"
+        lines["heights above"] = frame["vertical_datum"]
+        lines["epoch"] = frame["epoch"] or "unknown"
+    lines["opacity"] = _spread(found["opacity"], "")
+    lines["largest scale"] = _spread(found["scale_m"], unit)
+    photos, psnr = (found["meta"].get(name) for name in ("photos", "psnr"))
+    if isinstance(photos, int):
+        lines["photos"] = f"{photos:,}"
+    if isinstance(psnr, float):
+        lines["held out"] = f"PSNR {psnr:.1f} dB on photos it has not seen"
+    return lines
+
+
+def _spread(values: Mapping[str, float], unit: str) -> str:
+    return ", ".join(f"{values[p]:.3g}{unit} ({p[1:]} %)" for p in ("p1", "p50", "p99"))
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

@@ -107,3 +107,14 @@ def test_the_difference_is_in_its_units(make):
     assert changed["colour"] == pytest.approx(0.28209 * float(one.sh[:, 0, 1].abs().max()), rel=1e-4)
     assert changed["harmonics"] == pytest.approx(float(one.sh[:, 1:, 1].abs().max()), rel=1e-6)
     assert set(difference(one, one).values()) == {0.0}
+
+
+def test_the_summary_tells_people_photos_and_score(tmp_path, make):
+    path = io.write(tmp_path / "m.ply", make(30), None, meta={"photos": 24, "psnr": 27.53})
+    lines = io.summary(io.info(path))
+    assert lines["photos"] == "24"
+    assert lines["held out"] == "PSNR 27.5 dB on photos it has not seen"
+    assert "origin" not in lines
+    assert " m" not in lines["largest scale"]
+    hostile = io.write(tmp_path / "h.ply", make(30), None, meta={"photos": "<b>", "psnr": [1]})
+    assert {"photos", "held out"}.isdisjoint(io.summary(io.info(hostile)))
