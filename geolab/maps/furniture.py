@@ -18,6 +18,9 @@ _TYPICAL_PX = (860, 520)  # a map in a page; the zoom that fits a place is chose
 
 # Variables come from the page's style where it has them (the Voila template); else these.
 LOOK = """
+body[data-jp-theme-light="false"]:not(.geolab-page) .geolab-map { --geolab-map: #1c2024;
+  --geolab-surface: #14171a; --geolab-ink: #e8eaed; --geolab-ink-soft: #9aa4ae; --geolab-line: #2d3339;
+  --geolab-accent: #3bc9db; }
 .geolab-map .leaflet-container { background: var(--geolab-map, #eef1f3); font: inherit; }
 .geolab-map .leaflet-div-icon { background: none; border: 0; border-radius: 50%; }
 .geolab-map .leaflet-div-icon:focus-visible { outline: 3px solid #e8590c; }

@@ -5,6 +5,7 @@ The page's part is page/loader.js. A request is answered by the newest picture o
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import threading
@@ -22,6 +23,7 @@ from geolab.viewer import poses
 
 MOVING_PX = 320  # longest side of a picture while the view moves
 FULL_PX = 1280
+KEPT_PX = (800, 450)  # of the picture that a saved notebook keeps
 QUALITY = {True: 70, False: 90}  # of the JPEG, while moving and at rest
 
 Send = Callable[[dict[str, Any], list[bytes]], None]
@@ -102,6 +104,15 @@ def draw(gaussians: Gaussians, wish: Wish, *, background: str = "") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY[wish.moving], subsampling=0)
     return buffer.getvalue()
+
+
+def kept(gaussians: Gaussians, view: Mapping[str, Any], *, background: str = "") -> dict[str, str]:
+    """The view as a picture that stays in the notebook, for readers without a kernel: {type: base64}."""
+    wish = Wish(0, "", view, *KEPT_PX, False)
+    try:
+        return {"image/jpeg": base64.b64encode(draw(gaussians, wish, background=background)).decode()}
+    except GeolabError:
+        return {}  # no back end here: the words of the cell's output are left
 
 
 def color(text: str) -> Sequence[float]:

@@ -17,9 +17,9 @@ from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
 from geolab.splats.io import Splats
 from geolab.splats.views import Camera, Scene, View
-from geolab.viewer import poses
+from geolab.viewer import fallback, poses
 from geolab.viewer.door import opened, views_of
-from geolab.viewer.widget import Viewer
+from geolab.viewer.widget import Viewer, extent
 
 _EQUATOR_M = 156543.034  # a pixel of Web Mercator at zoom 0
 ELEVATION_DEG = 40.0  # of the view that the button opens
@@ -103,6 +103,16 @@ class OnMap(widgets.Box):
             hint = "Show the middle of this map in 3-D"
             maps.add_button(chart, "View in 3-D", hint, self.open_here)
         self.children = (chart,)
+
+    def __repr__(self) -> str:
+        return "A map, and the model in 3-D. Run this cell to see both."
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        data = super()._repr_mimebundle_(**kwargs)
+        if self._splats is None or data is None:
+            return data
+        held = self._splats.gaussians
+        return data | fallback.kept(held, fallback.home(extent(held)))
 
     def open_here(self) -> None:
         """Look, in 3-D, at the middle of the map, from as far as the map's zoom shows."""

@@ -83,6 +83,16 @@ class Viewer(anywidget.AnyWidget):
             "unit": "m" if self.frame is not None else "units",
         }
 
+    def __repr__(self) -> str:
+        return f"3-D view of {self.facts['summary']} Run this cell to turn it."
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        found = super()._repr_mimebundle_(**kwargs)
+        if found is None:
+            return None
+        data, metadata = found
+        return data | fallback.kept(self.gaussians, self.facts["home"], background=self.background), metadata
+
     @t.validate("crop")
     def _checked_crop(self, proposal: Any) -> list[float]:
         box = list(proposal["value"])

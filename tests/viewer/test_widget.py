@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import io as stream
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geolab import viewer
 from geolab.errors import BadInput, NotFound
@@ -155,3 +158,16 @@ def test_the_extent_leaves_strays_out(world):
     assert box[0] == pytest.approx(-60, abs=5)
     assert box[3] == pytest.approx(60, abs=5)
     assert box[5] < 20
+
+
+@pytest.mark.parametrize("make", [viewer.show, viewer.on_map])
+def test_a_notebook_keeps_a_picture_for_readers_without_a_kernel(world, make):
+    made = make(world.terrain(3000), world.FRAME, title="Hills")
+    found = made._repr_mimebundle_()
+    data = found[0] if isinstance(found, tuple) else found
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "Run this cell" in data["text/plain"]
+    picture = np.asarray(Image.open(stream.BytesIO(base64.b64decode(data["image/jpeg"]))))
+    assert picture.shape == (450, 800, 3)
+    assert (np.abs(picture.astype(int) - [0xEE, 0xF1, 0xF3]).max(axis=-1) > 12).mean() > 0.15
+    assert len(data["image/jpeg"]) < 300_000
