@@ -134,8 +134,9 @@ def _known(request: Request, work: Path, settings: Settings) -> Generator[Step, 
         return scene
     yield Step("finding points between the photos", 0.1)
     return sfm.triangulate(
-        scene, work=work / "points", image_px=min(960, request.image_px), seed=request.seed
-    )
+        scene, work=work / "points", image_px=min(960, request.image_px), threads=settings.worker_count(),
+        seed=request.seed,
+    )  # fmt: skip
 
 
 def _solved(
@@ -145,14 +146,12 @@ def _solved(
     found = photos(request.source, settings=settings)
     step = None
     for step in sfm.solve(
-        [photo.path for photo in found], work=work / "sfm", image_px=request.image_px,
-        held_out=request.held_out, seed=request.seed,
+        found, work=work / "sfm", image_px=request.image_px, held_out=request.held_out,
+        threads=settings.worker_count(), seed=request.seed,
     ):  # fmt: skip
         detail = f", {step.detail}" if step.detail else ""
         yield Step(f"structure from motion: {step.what}{detail}", _SOLVED_AT * step.done)
     assert step is not None
     assert step.scene is not None
     assert step.facts is not None
-    items = {photo.path: photo.item for photo in found}
-    views = tuple(dataclasses.replace(v, item=items.get(v.image, "")) for v in step.scene.views)
-    return dataclasses.replace(step.scene, views=views, source=request.source), step.facts
+    return dataclasses.replace(step.scene, source=request.source), step.facts
