@@ -67,7 +67,8 @@ def depth_maps(shots: Sequence[Shot], points: Points | None, *, threads: int = 1
 def _grey(rgb: NDArray[np.uint8]) -> Depth:
     """Luminance [H, W], 0..1; written out, so that it never depends on where the photo lies in memory."""
     red, green, blue = (rgb[..., k].astype(np.float32) for k in range(3))
-    return (np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue) / np.float32(255)
+    grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+    return (grey / np.float32(255)).astype(np.float32)
 
 
 def depth_ranges(cameras: Sequence[Camera], points: Points | None) -> list[tuple[float, float]]:
@@ -136,6 +137,7 @@ def _swept(
     small = [(a.astype(np.float32), b.astype(np.float32)) for a, b in maps]
     volume = sweep.costs(grey, [o for o, _ in others], small, inverse.astype(np.float32))
     plane, cost = sweep.best(sweep.smoothed(volume, grey), volume)
+    cost[(plane < 1) | (plane > planes - 2)] = np.inf  # the best may lie beyond, or all are the same
     step = float(inverse[1] - inverse[0])
     return _Swept((np.float32(inverse[0]) + plane * np.float32(step)), cost, step)
 

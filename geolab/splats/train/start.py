@@ -72,10 +72,14 @@ def from_depth(
         rng = np.random.default_rng((seed, 2, len(places)))
         chosen = rng.choice(len(row), share, replace=False) if share else np.empty(0, np.int64)
         row, column = row[chosen], column[chosen]
-        places.append(lifted(camera, column + 0.5, row + 0.5, depth[row, column].astype(np.float64)))
+        places.append(lifted(camera, *_middles(column, row), depth[row, column].astype(np.float64)))
         colours.append(photo[row, column])
     drawn = Points(np.concatenate(places), np.concatenate(colours).astype(np.uint8))
     return from_points(drawn, opacity=opacity, scale=scale, cap=count, seed=seed)
+
+
+def _middles(column: NDArray[np.int64], row: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    return column.astype(np.float64) + 0.5, row.astype(np.float64) + 0.5
 
 
 def at_random(

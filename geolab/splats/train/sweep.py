@@ -19,7 +19,8 @@ SMALL_STEP, LARGE_STEP = 0.1, 0.6  # costs of a depth one plane, or more, away f
 EDGE = 0.08  # difference of grey values at which a large step costs half
 
 Floats32 = NDArray[np.float32]
-_MATH = {"contract", "reassoc", "nsz"}
+# nothing is reordered: loops are compiled in two ways, and which of them runs depends on addresses
+_MATH = {"contract", "nsz"}
 
 
 def costs(grey: Floats32, others: list[Floats32], maps: list[tuple[Floats32, Floats32]], inverse: Floats32):
@@ -170,7 +171,16 @@ def smoothed(volume, grey):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH, inline="always")
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nnan", "nsz"})
+def _least(values):
+    """The smallest [] of values [D], which no order of comparing changes."""
+    least = values[0]
+    for d in range(1, values.shape[0]):
+        least = min(least, values[d])
+    return least
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
 def _path(cost, before, now, begun, step):
     """One pixel of a path: its costs, and the cheapest way to come from the pixel before."""
     depth = cost.shape[0]
@@ -178,9 +188,7 @@ def _path(cost, before, now, begun, step):
         for d in range(depth):
             now[d] = cost[d]
         return
-    least = before[0]
-    for d in range(1, depth):
-        least = min(least, before[d])
+    least = _least(before)
     small = np.float32(SMALL_STEP)
     large = least + small + np.float32(LARGE_STEP - SMALL_STEP) / (1 + step / np.float32(EDGE))
     for d in range(1, depth - 1):
