@@ -96,6 +96,18 @@ def test_relief_is_lit_from_the_north_west_by_true_slopes(tmp_path):
     assert middle.mean() == pytest.approx(expected, abs=4)  # grid north is 1.5 degrees off
 
 
+def test_relief_lies_where_its_heights_do(tmp_path):
+    heights = np.full((1, 200, 320), 100, np.float32)
+    heights[0, 120:140, 60:80] += 6  # its middle 65 m down and 35 m right
+    layer = maps.picture(raster(tmp_path / "d.tif", heights, nodata=-9999), relief=True)
+    rgba = shown(layer)
+    inside = rgba[5:-5, 5:-5, 0].astype(int)
+    edges = np.argwhere(np.abs(inside - np.median(inside)) > 20) + 5
+    row, column = at(layer, EAST + 35, NORTH - 65)
+    assert np.abs((edges.min(axis=0) + edges.max(axis=0) + 1) / 2 - [row, column]).max() < 1.2
+    assert rgba.shape[:2] == shown(maps.picture(tmp_path / "d.tif")).shape[:2]
+
+
 def test_the_picture_of_a_large_raster_is_small_and_read_from_an_overview(tmp_path):
     path = raster(tmp_path / "large.tif", np.full((1, 700, 5000), 9, np.uint8), nodata=0, tiled=True)
     with rasterio.open(path, "r+") as dataset:
