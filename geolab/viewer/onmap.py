@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -12,7 +13,7 @@ import numpy as np
 
 from geolab import maps
 from geolab.errors import BadInput
-from geolab.splats import items
+from geolab.splats import io, items
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
 from geolab.splats.io import Splats
@@ -65,9 +66,12 @@ def on_map(
 
 
 def _splats(model: Any, frame: Frame | None) -> Splats:
-    gaussians, known, name = opened(model)
-    meta = dict(getattr(model, "meta", {}) or {})
-    return Splats(gaussians, frame or known, meta | {"name": name})
+    """The model with what its file says of it: its cameras bound the footprint."""
+    read = io.read(model) if isinstance(model, str | Path) else model
+    gaussians, known, name = opened(read)
+    if read is not model:
+        name = Path(str(model)).name
+    return Splats(gaussians, frame or known, {**(getattr(read, "meta", None) or {}), "name": name})
 
 
 def _pixels(height: str) -> int:

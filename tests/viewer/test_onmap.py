@@ -9,7 +9,7 @@ import pytest
 
 from geolab import viewer
 from geolab.errors import BadInput
-from geolab.splats import io
+from geolab.splats import io, items
 from geolab.splats.views import Camera, View
 from geolab.viewer import poses
 
@@ -77,6 +77,14 @@ def test_a_file_brings_its_frame(world, tmp_path):
     path = io.write(tmp_path / "m.ply", world.terrain(300), world.FRAME)
     placed = viewer.on_map(str(path))
     assert placed.map.center == pytest.approx([world.FRAME.lat, world.FRAME.lon], abs=1e-3)
+    placed.open_here()
+    assert placed.viewer.facts["title"] == "m.ply"
+
+
+def test_the_footprint_is_that_of_the_models_item(world, tmp_path):
+    path = io.write(tmp_path / "m.ply", world.terrain(3000), world.FRAME)
+    outline = next(layer for layer in viewer.on_map(path).map.layers if layer.name == "Footprint")
+    assert outline.data["geometry"] == items.footprint(io.read(path))
 
 
 def test_what_can_not_lie_on_a_map_is_refused_in_words(world):
