@@ -55,7 +55,8 @@ def test_a_surface_shows_what_is_unknown_as_unknown(sigma):
     height[:5] = np.nan
     figure = figures.surface(picture, height, gsd_m=0.25, sigma=sigma, datum="above the ellipsoid")
     ortho, surface = figure.axes[:2]
-    assert surface.get_title(loc="left") == "Surface, above the ellipsoid"
+    assert surface.get_title(loc="left") == "Surface"
+    assert next(a.get_xlabel() for a in figure.axes if a.get_xlabel()) == "height, m above the ellipsoid"
     grey = ortho.images[0].get_array()[0, 0]
     assert tuple(grey) == (236, 239, 241)
     np.testing.assert_allclose(
@@ -80,7 +81,7 @@ def test_a_metric_in_decibels_is_not_squeezed_into_zero_to_one():
 def test_a_surface_is_drawn_from_its_files_and_says_its_datum(tmp_path: Path):
     written = town.write(tmp_path, seed=1, size_px=(96, 128), photos=0)
     figure = figures.surface_of(str(written.after), str(written.dsm_after))
-    assert "ellipsoid" in figure.axes[1].get_title(loc="left")
+    assert "height, m above ellipsoid" in [a.get_xlabel() for a in figure.axes]
     other = town.write(tmp_path / "other", seed=1, size_px=128, photos=0)
     with pytest.raises(BadInput, match="DSM: found another grid"):
         figures.surface_of(str(written.after), str(other.dsm_after))

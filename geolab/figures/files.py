@@ -65,7 +65,7 @@ def surface_of(orthophoto: str, dsm: str) -> Figure:
         )
         datum = dataset.tags().get("VERTICAL_DATUM", "")
     known = heights.astype(np.float32).filled(np.nan)
-    above = f"above {datum}" if datum and datum != "unknown" else "datum unknown" if datum else ""
+    above = f"above {datum}" if datum and datum != "unknown" else "above an unknown datum" if datum else ""
     sigma = known[1] if len(known) > 1 else None
     return surface(picture, known[0], gsd_m=raster.gsd_m(info) * scale, sigma=sigma, datum=above)
 

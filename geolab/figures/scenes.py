@@ -149,8 +149,8 @@ def surface(
             blend_mode="soft",
         )  # fmt: skip
         shaded[~np.isfinite(height)] = (*_rgb(NODATA), 1.0)
-        _show(axes[1], shaded, "Surface" + (f", {datum}" if datum else ""), gsd_m)
-        _bar(figure, axes[1], low, high, "height, m")
+        _show(axes[1], shaded, "Surface", gsd_m)
+        _bar(figure, axes[1], low, high, "height, m" + (f" {datum}" if datum else ""))
         if sigma is not None:
             top = max(0.1, _limits(sigma)[1])
             axes[2].imshow(sigma, cmap=HEIGHT_MAP, vmin=0, vmax=top)
