@@ -16,7 +16,8 @@ StartName = Literal["depth", "points", "random"]
 class TrainConfig:
     """The settings of a training; the defaults suit a laptop without a GPU.
 
-    Shares are of the whole training, so that it can be made longer or shorter by `steps` alone.
+    Rates are two to ten times the paper's: from a dense start a thousand steps do then. Shares are of the
+    whole training, so that it can be made longer or shorter by `steps` alone.
     `TrainConfig.paper()` gives gsplat's published values, for a GPU.
     """
 
@@ -37,8 +38,8 @@ class TrainConfig:
     start_opacity: float = 0.0  # 0..1; 0: the strategy's own, mcmc 0.5, default 0.1
     start_scale: float = 1.0  # of the distance to the nearest neighbours
 
-    coarse_levels: int = 2  # halvings of the image that training begins with
-    coarse_share: float = 0.4  # share of the steps spent below the full size
+    coarse_levels: int = 0  # halvings of the image that training begins with, for a start of few points
+    coarse_share: float = 0.2  # share of the steps spent below the full size
     sh_share: float = 0.2
 
     refine_from: float = 0.05  # shares between which Gaussians are moved, added and removed
@@ -46,13 +47,14 @@ class TrainConfig:
     refine_every: int = 50  # steps
     growth: float = 1.15  # mcmc: most Gaussians after one refinement, by those before
 
-    lr_means: float = 1.6e-4  # times the scene's extent
+    lr_means: float = 5e-4  # times the scene's extent
     lr_means_final: float = 0.01  # share of it at the end, reached exponentially
-    lr_scales: float = 5e-3
-    lr_quats: float = 1e-3
+    lr_scales: float = 2e-2
+    lr_quats: float = 1e-2
     lr_opacities: float = 5e-2
-    lr_sh: float = 2.5e-3  # of the constant colour; a twentieth for the others
+    lr_sh: float = 5e-3  # of the constant colour; a twentieth for the others
     lr_exposure: float = 1e-3
+    lr_final: float = 0.1  # share of the rates of scales, quats, opacities and sh at the end, exponentially
 
     dssim_share: float = 0.2
     noise: float = 5e5  # mcmc: of the positions, times their learning rate
@@ -69,7 +71,8 @@ class TrainConfig:
         """Values of gsplat 1.5's simple_trainer with MCMC, for a GPU: a million Gaussians, 30,000 steps."""
         told: dict[str, object] = {
             "steps": 30_000, "cap": 1_000_000, "image_px": 1600, "sh_degree": 3, "start": "points",
-            "start_scale": 0.1, "coarse_levels": 0, "sh_share": 1 / 30, "refine_from": 500 / 30_000,
+            "start_scale": 0.1, "sh_share": 1 / 30, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_quats": 1e-3,
+            "lr_sh": 2.5e-3, "lr_final": 1.0, "coarse_levels": 0, "refine_from": 500 / 30_000,
             "refine_until": 25_000 / 30_000, "refine_every": 100, "growth": 1.05, "validations": 4,
         }  # fmt: skip
         return cls(**(told | changes))  # pyright: ignore[reportArgumentType]
@@ -97,6 +100,7 @@ class TrainConfig:
             "reset_every": (self.reset_every >= 1, "at least 1"),
             "growth": (1 <= self.growth <= 2, "1 to 2"),
             "lr_means_final": (0 < self.lr_means_final <= 1, "more than 0, at most 1"),
+            "lr_final": (0 < self.lr_final <= 1, "more than 0, at most 1"),
             "dssim_share": (0 <= self.dssim_share <= 1, "0 to 1"),
             "validations": (self.validations >= 1, "at least 1"),
             "threads": (self.threads >= 0, "0 or more"),

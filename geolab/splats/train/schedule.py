@@ -17,13 +17,14 @@ NOISE, REFINE, BACKGROUND = range(3)  # purposes of random numbers
 
 def rates(config: TrainConfig, progress: float, *, extent: float, coefficients: int) -> dict[str, Any]:
     """Learning rates by name; for the colours one to a coefficient: those of higher degree move less."""
-    colours = torch.full((coefficients, 3), config.lr_sh / 20)
-    colours[0] = config.lr_sh
+    left = config.lr_final**progress
+    colours = torch.full((coefficients, 3), config.lr_sh / 20 * left)
+    colours[0] = config.lr_sh * left
     return {
         "means": means_rate(config, progress, extent=extent),
-        "quats": config.lr_quats,
-        "scales": config.lr_scales,
-        "opacities": config.lr_opacities,
+        "quats": config.lr_quats * left,
+        "scales": config.lr_scales * left,
+        "opacities": config.lr_opacities * left,
         "sh": colours.flatten(),
     }
 

@@ -11,7 +11,9 @@ import torch
 from geolab.errors import BadInput
 from geolab.splats.train import TrainConfig, schedule
 
-CONFIG = TrainConfig(coarse_levels=2, coarse_share=0.4, sh_degree=3, sh_share=0.2)
+CONFIG = TrainConfig(
+    coarse_levels=2, coarse_share=0.4, sh_degree=3, sh_share=0.2, lr_means=1.6e-4, lr_sh=2.5e-3, lr_final=0.2
+)
 
 
 def test_the_rate_of_positions_falls_exponentially_and_grows_with_the_extent() -> None:
@@ -23,6 +25,16 @@ def test_colours_of_higher_degree_move_a_twentieth_as_fast() -> None:
     rate = schedule.rates(CONFIG, 0.0, extent=1.0, coefficients=4)["sh"].reshape(4, 3)
     assert (rate[0] == np.float32(2.5e-3)).all()
     torch.testing.assert_close(rate[1:], torch.full((3, 3), 2.5e-3 / 20))
+
+
+def test_rates_but_those_of_positions_fall_to_a_share_of_their_own() -> None:
+    first, last = (schedule.rates(CONFIG, p, extent=1.0, coefficients=4) for p in (0.0, 1.0))
+    for name in ("scales", "quats", "opacities"):
+        assert first[name] == getattr(CONFIG, f"lr_{name}")
+        assert last[name] == pytest.approx(0.2 * first[name])
+    torch.testing.assert_close(last["sh"], 0.2 * first["sh"])
+    paper = TrainConfig.paper()
+    assert (paper.lr_final, paper.lr_scales, paper.start) == (1.0, 5e-3, "points")
 
 
 def test_images_grow_from_coarse_to_fine() -> None:
