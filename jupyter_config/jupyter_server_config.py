@@ -21,6 +21,10 @@ os.environ["JUPYTER_PATH"] = os.pathsep.join(
 
 c.ServerApp.jpserver_extensions = {"geolab.service.jupyter": True, "voila.server_extension": True}
 
+# Nothing is asked of other servers: neither news nor newer versions of JupyterLab.
+c.LabApp.news_url = None
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+
 # A page that is closed leaves its kernel behind; after this long without work it ends.
 # Kernels with an open page stay: a reader's map and a researcher's variables live in them.
 c.MappingKernelManager.cull_idle_timeout = 20 * 60

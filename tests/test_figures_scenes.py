@@ -81,7 +81,7 @@ def test_a_metric_in_decibels_is_not_squeezed_into_zero_to_one():
 def test_a_surface_is_drawn_from_its_files_and_says_its_datum(tmp_path: Path):
     written = town.write(tmp_path, seed=1, size_px=(96, 128), photos=0)
     figure = figures.surface_of(str(written.after), str(written.dsm_after))
-    assert "height, m above ellipsoid" in [a.get_xlabel() for a in figure.axes]
+    assert "height, m above the WGS 84 ellipsoid (EPSG:4979)" in [a.get_xlabel() for a in figure.axes]
     other = town.write(tmp_path / "other", seed=1, size_px=128, photos=0)
     with pytest.raises(BadInput, match="DSM: found another grid"):
         figures.surface_of(str(written.after), str(other.dsm_after))

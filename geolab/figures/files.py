@@ -65,9 +65,16 @@ def surface_of(orthophoto: str, dsm: str) -> Figure:
         )
         datum = dataset.tags().get("VERTICAL_DATUM", "")
     known = heights.astype(np.float32).filled(np.nan)
-    above = f"above {datum}" if datum and datum != "unknown" else "above an unknown datum" if datum else ""
     sigma = known[1] if len(known) > 1 else None
-    return surface(picture, known[0], gsd_m=raster.gsd_m(info) * scale, sigma=sigma, datum=above)
+    return surface(picture, known[0], gsd_m=raster.gsd_m(info) * scale, sigma=sigma, datum=_above(datum))
+
+
+def _above(datum: str) -> str:
+    """A vertical datum's tag in words that follow "height, m"."""
+    if datum == "unknown":
+        return "above an unknown datum"
+    words = datum.removeprefix("metres ")
+    return words if not words or words.startswith("above") else f"above {words}"
 
 
 def _read(uri: str, like: raster.Info, shape: tuple[int, int]) -> Array:
