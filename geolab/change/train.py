@@ -26,9 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geolab import checkpoint
 from geolab.change import metrics
 from geolab.change.augment import vary
-from geolab.change.checkpoint import State, read_checkpoint, write_checkpoint
 from geolab.change.evaluate import curve
 from geolab.change.export import Device, predictor
 from geolab.change.learner import Learner
@@ -36,6 +36,7 @@ from geolab.change.losses import LOSSES
 from geolab.change.model import Model, untrained
 from geolab.change.network import MULTIPLE_PX
 from geolab.change.pairs import PairSet, Sample, preprocessing
+from geolab.change.state import State
 from geolab.errors import BadInput
 
 WARMUP = 0.04  # share of the training in which the learning rate rises
@@ -120,7 +121,7 @@ def train(
     checkpoint_folder: where `checkpoint.safetensors` is replaced after every epoch and, with
     `resume`, taken up again. Raises BadInput when it belongs to another training.
     """
-    path = None if checkpoint_folder is None else Path(checkpoint_folder, "checkpoint.safetensors")
+    path = None if checkpoint_folder is None else Path(checkpoint_folder, checkpoint.NAME)
     training = _Training(pairs, config)
     if path is not None and resume and path.is_file():
         training.restore(path)
@@ -158,14 +159,14 @@ class _Training:
         self.state = State(identity, threads=config.threads or torch.get_num_threads())
 
     def restore(self, path: Path) -> None:
-        self.state, tensors = read_checkpoint(path, identity=self.state.identity)
+        self.state, tensors = checkpoint.read(path, State, identity=self.state.identity, learns_from="pairs")
         self.learner.restore(tensors, self.state.scaler)
         self.best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
 
     def save(self, path: Path) -> None:
         self.state.scaler = self.learner.scaler_state()
         kept = self.learner.tensors() | {f"best.{k}": v for k, v in self.best.items()}
-        write_checkpoint(path, self.state, kept)
+        checkpoint.write(path, self.state, kept)
 
     def steps(self, path: Path | None) -> Iterator[Step]:
         """Every step from where the training stands."""

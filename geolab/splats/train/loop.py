@@ -24,12 +24,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geolab import checkpoint
 from geolab.errors import BadInput
 from geolab.splats import rasterize
 from geolab.splats.gaussians import SH_DEGREES, Gaussians
 from geolab.splats.train import begin, exposure, schedule
 from geolab.splats.train.adam import Learnt
-from geolab.splats.train.checkpoint import NAME, State, read_checkpoint, write_checkpoint
 from geolab.splats.train.config import TrainConfig
 from geolab.splats.train.losses import Judge
 from geolab.splats.train.memory import peak_mb
@@ -37,6 +37,7 @@ from geolab.splats.train.photos import Picture, open_album
 from geolab.splats.train.results import Model, Step, Validation
 from geolab.splats.train.schedule import BACKGROUND
 from geolab.splats.train.scores import score
+from geolab.splats.train.state import State
 from geolab.splats.train.strategy import strategy
 from geolab.splats.views import Scene
 
@@ -58,7 +59,7 @@ def train(
     Raises BadInput for a scene that can't be learnt from, a checkpoint of another training, and a loss that
     is no number; FileRejected for photos.
     """
-    path = None if checkpoint_folder is None else Path(checkpoint_folder, NAME)
+    path = None if checkpoint_folder is None else Path(checkpoint_folder, checkpoint.NAME)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
@@ -104,10 +105,12 @@ class Training:
     def save(self, path: Path) -> None:
         parts = {"gaussians": self.learnt, "exposures": self.exposures, "strategy": self.strategy}
         kept = {f"{part}/{name}": t for part, kept in parts.items() for name, t in kept.tensors().items()}
-        write_checkpoint(path, self.state, kept)
+        checkpoint.write(path, self.state, kept)
 
     def restore(self, path: Path) -> None:
-        self.state, tensors = read_checkpoint(path, identity=self.state.identity)
+        self.state, tensors = checkpoint.read(
+            path, State, identity=self.state.identity, learns_from="photos or cameras"
+        )
         for part, kept in (
             ("gaussians", self.learnt), ("exposures", self.exposures), ("strategy", self.strategy)
         ):  # fmt: skip
@@ -219,6 +222,7 @@ class Training:
         if matrix.grad is not None and self.config.exposure:
             mine = torch.zeros(len(matrix), dtype=torch.bool, device=self.device)
             mine[number] = True
+            matrix.grad[number] += exposure.pull(self.exposures["matrix"][number], self.config.exposure_reg)
             rate = {"matrix": self.config.lr_exposure * (1 - 0.9 * progress)}
             self.exposures.step({"matrix": matrix.grad}, rate, number=step, visible=mine)
             exposure.centre(self.exposures["matrix"])
