@@ -49,15 +49,16 @@ class TrainConfig:
 
     lr_means: float = 5e-4  # times the scene's extent
     lr_means_final: float = 0.01  # share of it at the end, reached exponentially
-    lr_scales: float = 2e-2
+    lr_scales: float = 4e-2
     lr_quats: float = 1e-2
     lr_opacities: float = 5e-2
-    lr_sh: float = 5e-3  # of the constant colour; a twentieth for the others
-    lr_exposure: float = 1e-3
-    lr_final: float = 0.1  # share of the rates of scales, quats, opacities and sh at the end, exponentially
+    lr_sh: float = 1e-2  # of the constant colour; a twentieth for the others
+    lr_exposure: float = 3e-4
+    lr_final: float = 0.3  # share of the rates of scales, quats, opacities and sh at the end, exponentially
 
     dssim_share: float = 0.2
     noise: float = 5e5  # mcmc: of the positions, times their learning rate
+    exposure_reg: float = 0.1  # times the squared difference of a photo's correction from none
     opacity_reg: float = 0.01  # mcmc
     scale_reg: float = 0.01  # mcmc; times the mean scale by the scene's extent
     reset_every: int = 3000  # default: steps between resets of the opacities
@@ -72,7 +73,8 @@ class TrainConfig:
         told: dict[str, object] = {
             "steps": 30_000, "cap": 1_000_000, "image_px": 1600, "sh_degree": 3, "start": "points",
             "start_scale": 0.1, "sh_share": 1 / 30, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_quats": 1e-3,
-            "lr_sh": 2.5e-3, "lr_final": 1.0, "coarse_levels": 0, "refine_from": 500 / 30_000,
+            "lr_sh": 2.5e-3, "lr_final": 1.0, "lr_exposure": 1e-3, "exposure_reg": 0.0,
+            "coarse_levels": 0, "refine_from": 500 / 30_000,
             "refine_until": 25_000 / 30_000, "refine_every": 100, "growth": 1.05, "validations": 4,
         }  # fmt: skip
         return cls(**(told | changes))  # pyright: ignore[reportArgumentType]
@@ -107,7 +109,7 @@ class TrainConfig:
         }
         rates = ("lr_means", "lr_scales", "lr_quats", "lr_opacities", "lr_sh", "lr_exposure")
         expected |= {name: (0 <= getattr(self, name) <= 1, "0 to 1") for name in rates}
-        weights = ("noise", "opacity_reg", "scale_reg")
+        weights = ("noise", "exposure_reg", "opacity_reg", "scale_reg")
         expected |= {name: (0 <= getattr(self, name) < math.inf, "0 or more") for name in weights}
         for name, (good, wanted) in expected.items():
             if not good:

@@ -19,7 +19,7 @@ import torch
 from geolab.errors import BadInput, FileRejected
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
-from geolab.splats.train import Model, Step, TrainConfig, evaluate, loop, train
+from geolab.splats.train import Model, Step, TrainConfig, evaluate, exposure, loop, train
 from geolab.splats.train import start as starts
 from geolab.splats.views import Points, Scene
 
@@ -227,6 +227,12 @@ def test_exposure_finds_the_gain_of_a_photo(write_scene: WriteScene) -> None:
     bright = (found @ grey).mean(1) / 0.5
     assert (bright[0] / bright[3:].mean()).item() == pytest.approx(0.7, abs=0.05)
     assert (bright[2] / bright[3:].mean()).item() == pytest.approx(1.1, abs=0.05)
+
+
+def test_exposures_are_pulled_towards_none() -> None:
+    matrix = torch.rand(3, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    (0.3 * (matrix - torch.eye(3, 4)).square().sum()).backward()
+    torch.testing.assert_close(exposure.pull(matrix.detach(), 0.3), matrix.grad)
 
 
 def test_what_a_mask_covers_has_no_influence(write_scene: WriteScene) -> None:
