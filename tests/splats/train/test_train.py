@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import torch
 from geolab.errors import BadInput, FileRejected
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
-from geolab.splats.train import Model, Step, TrainConfig, evaluate, exposure, loop, train
+from geolab.splats.train import Model, Step, TrainConfig, evaluate, exposure, loop, train, warm
 from geolab.splats.train import start as starts
 from geolab.splats.views import Points, Scene
 
@@ -351,3 +352,9 @@ def test_a_training_that_flies_apart_is_ended_in_words(write_scene: WriteScene) 
     config = dataclasses.replace(config, lr_scales=1.0, lr_opacities=1.0, steps=400)
     with contextlib.suppress(BadInput):  # either it stays finite, or it says so
         assert np.isfinite(finished(list(train(write_scene(), config=config))).metrics["psnr"])
+
+
+def test_warming_trains_a_moment_with_both_strategies(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    warm()
+    assert not list(tmp_path.iterdir())
