@@ -10,7 +10,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from geolab.errors import BadInput
-from geolab.splats.compare import compare_dsm, shift_px
+from geolab.splats.compare import compare_dsm
 
 
 def write(path: Path, heights: np.ndarray, *, left: float = 500_000.0) -> Path:
@@ -82,40 +82,3 @@ def test_surfaces_without_a_crs_are_refused(tmp_path: Path) -> None:
         out.write(dsm[None, :9, :9])
     with pytest.raises(BadInput, match=r"bare\.tif: found no CRS, expected a CRS, to compare by"):
         compare_dsm(ours, tmp_path / "bare.tif")
-
-
-def painted(path: Path, *, east: float = 0.0, south: float = 0.0, gsd_m: float = 0.5, seed: int = 0) -> Path:
-    """Blobs whose ground lies so many metres east and south of its place; 60 x 45 m, alpha 0 in a corner."""
-    width, height = round(60 / gsd_m), round(45 / gsd_m)
-    y, x = (np.mgrid[0:height, 0:width] + 0.5) * gsd_m
-    rng = np.random.default_rng(seed)
-    grey = np.zeros((height, width))
-    for u, v, size, tone in rng.uniform((0, 0, 0.8, -90), (60, 45, 3, 90), (300, 4)):
-        grey += tone * np.exp(-((x - east - u) ** 2 + (y - south - v) ** 2) / (2 * size**2))
-    alpha = np.where((x < 12) & (y < 9), 0, 255)
-    bands = np.stack([*[np.clip(128 + grey, 0, 255)] * 3, alpha]) * (alpha > 0)
-    profile = {"driver": "GTiff", "width": width, "height": height, "count": 4, "photometric": "RGB"}
-    with rasterio.open(
-        path, "w", dtype="uint8", crs="EPSG:32633", transform=from_origin(500_000, 5_400_000, gsd_m, gsd_m),
-        alpha="yes", **profile,
-    ) as out:  # fmt: skip
-        out.write(bands.astype(np.uint8))
-    return path
-
-
-@pytest.mark.parametrize(("east", "south"), [(0.0, 0.0), (0.6, -0.35), (-3.2, 1.1)])
-def test_a_shift_is_found_to_a_tenth_of_a_pixel_on_another_grid_too(
-    tmp_path: Path, east: float, south: float
-) -> None:
-    moved = painted(tmp_path / "moved.tif", east=east, south=south)
-    for gsd_m in (0.5, 0.8):
-        place = painted(tmp_path / f"{gsd_m}.tif", gsd_m=gsd_m)
-        assert shift_px(moved, place) == pytest.approx((east / 0.5, south / 0.5), abs=0.1)
-
-
-def test_images_that_share_no_ground_have_no_shift(tmp_path: Path) -> None:
-    one, far = painted(tmp_path / "one.tif"), write(tmp_path / "far.tif", np.ones((90, 120)), left=900_000)
-    with pytest.raises(
-        BadInput, match=r"one.tif: found 0 pixels in common with .*far.tif, expected at least"
-    ):
-        shift_px(one, far)
