@@ -140,7 +140,7 @@ def _about_change(trained: dict[str, Any], found: dict[str, Any]) -> None:
 
 def _about_splats(settings: Settings, trained: dict[str, Any], mapped: dict[str, Any]) -> None:
     psnr, ssim, gsd_m = trained["psnr"], trained["ssim"], mapped["gsd_m"]
-    print(f"In 3-D, by {trained['gaussians']:,} Gaussians, against what is known exactly:")
+    print(f"In 3-D, by {trained['gaussians']:,} Gaussians:")
     heights, apart_m, apart_px = against_truth(settings, mapped["orthophoto"], mapped["dsm"])
     rows = [
         ("photos it has never seen", f"PSNR {psnr:.1f} dB, SSIM {ssim:.3f}"),
@@ -150,7 +150,7 @@ def _about_splats(settings: Settings, trained: dict[str, Any], mapped: dict[str,
         ),
         ("orthophoto", f"{apart_m:.2f} m beside the town's own, {apart_px:.1f} of its pixels"),
     ]
-    output.table(["", ""], rows)
+    output.table(["", "against what is known exactly"], rows)
     print()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LightSource, Normalize
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from geolab.errors import BadInput
@@ -190,6 +191,8 @@ def _show(axes: Axes, image: NDArray | None, title: str, gsd_m: float) -> None:
 
 def _bar(figure: Figure, axes: Axes, low: float, high: float, label: str) -> None:
     drawn = ScalarMappable(Normalize(low, high), HEIGHT_MAP)
-    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.75, aspect=28, pad=0.02)
+    bar = figure.colorbar(
+        drawn, ax=axes, location="bottom", shrink=0.75, aspect=28, pad=0.02, ticks=MaxNLocator(4)
+    )
     bar.set_label(label, color=INK_SOFT)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
