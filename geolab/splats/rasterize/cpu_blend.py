@@ -16,6 +16,8 @@ from geolab.splats.rasterize.kernels.simd import LANES
 
 Array = NDArray[Any]
 
+MANY = 4096  # Gaussians, from which on lists are made by several threads
+
 
 def array(tensor: Tensor) -> Array:
     """The tensor's numbers, contiguous; a view where they are so already."""
@@ -60,16 +62,35 @@ def listed(
     tiles.sort(depths.view(bits), visible, order, spare, np.empty(count, bits), np.empty(count, bits))
     records = np.empty((count, tiles.RECORD), depths.dtype)
     boxes = np.empty((count, 4), np.int32)
-    total = tiles.pack(
-        order, means2d, conics, opacities, depths, colors, asked.with_depth, asked.width, asked.height,
-        records, boxes,
-    )  # fmt: skip
-    tiles_x, tiles_y = -(-asked.width // LANES), -(-asked.height // tiles.TILE)
-    starts = np.empty(tiles_x * tiles_y + 1, np.int32)
+
+    def pack(first: int, last: int) -> None:
+        tiles.pack(
+            first, last, order, means2d, conics, opacities, depths, colors, asked.with_depth,
+            asked.width, asked.height, records, boxes,
+        )  # fmt: skip
+
+    share(pack, evenly(count, asked.threads, 4096), asked.threads)
     first_slots = np.empty(count + 1, np.int32)
-    entries, slots = np.empty(total, np.int32), np.empty(total, np.int32)
-    tiles.fill(boxes, tiles_x, tiles_y, starts, first_slots, entries, slots)
+    tiles.places(boxes, first_slots)
+    starts, entries, slots = _filled(asked, boxes, first_slots)
     return Lists(order, records.reshape(-1), starts, entries, slots, first_slots)
+
+
+def _filled(asked: Asked, boxes: Array, first_slots: Array) -> tuple[Array, Array, Array]:
+    """starts, entries and slots of the lists: see tiles.fill."""
+    tiles_x, tiles_y = -(-asked.width // LANES), -(-asked.height // tiles.TILE)
+    starts = np.zeros(tiles_x * tiles_y + 1, np.int32)
+    entries, slots = (np.empty(first_slots[-1], np.int32) for _ in range(2))
+    pieces = asked.threads if len(boxes) >= MANY else 1  # each of them looks at every box
+    bands = [tiles_y * i // pieces for i in range(pieces + 1)]
+    share(lambda first, last: tiles.tally(first, last, boxes, tiles_x, starts), bands, asked.threads)
+    np.cumsum(starts, out=starts)
+
+    def fill(first: int, last: int) -> None:
+        tiles.fill(first, last, boxes, tiles_x, starts, first_slots, entries, slots)
+
+    share(fill, bands, asked.threads)
+    return starts, entries, slots
 
 
 def _tiles(lists: Lists, threads: int) -> list[int]:

@@ -75,13 +75,14 @@ def sort(depths, visible, order, spare, keys, spare_keys):
 
 
 @kernel
-def pack(order, means2d, conics, opacities, depths, colors, with_depth, width, height, records, boxes):
-    """Records and boxes of tiles (x0, x1, y0, y1; ends excluded) of Gaussians in `order`.
+def pack(
+    first, last, order, means2d, conics, opacities, depths, colors, with_depth, width, height, records, boxes
+):
+    """Records and boxes of tiles (x0, x1, y0, y1; ends excluded) of Gaussians order[first:last].
 
-    Boxes are empty where nothing shows or a number is not finite. Returns the number of tiles in all boxes.
+    Boxes are empty where nothing shows or a number is not finite.
     """
-    total = 0
-    for k in range(order.shape[0]):
+    for k in range(first, last):
         g = order[k]
         boxes[k, 0] = boxes[k, 1] = boxes[k, 2] = boxes[k, 3] = 0
         a, b, c, o = float(conics[g, 0]), float(conics[g, 1]), float(conics[g, 2]), float(opacities[g])
@@ -108,33 +109,40 @@ def pack(order, means2d, conics, opacities, depths, colors, with_depth, width, h
         records[k, TOP], records[k, BOTTOM], records[k, DEPTH] = y0, y1, depths[g]
         boxes[k, 0], boxes[k, 1] = int(x0) // LANES, int(x1) // LANES + 1
         boxes[k, 2], boxes[k, 3] = int(y0) // TILE, int(y1) // TILE + 1
-        total += (boxes[k, 1] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 2])
-    return total
 
 
 @kernel
-def fill(boxes, tiles_x, tiles_y, starts, first_slots, entries, slots):
-    """Lists of tiles: entries starts[t]..starts[t + 1] of tile t are Gaussians in order of depth.
-
-    slots: where each entry's gradients go: those of Gaussian k lie together from first_slots[k] on.
-    """
-    starts[:] = 0
+def places(boxes, first_slots):
+    """first_slots [n + 1]: where the entries of each Gaussian lie together, one for every tile of its box."""
     slot = 0
     for k in range(boxes.shape[0]):
         first_slots[k] = slot
-        for y in range(boxes[k, 2], boxes[k, 3]):
+        slot += (boxes[k, 1] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 2])
+    first_slots[boxes.shape[0]] = slot
+
+
+@kernel
+def tally(first, last, boxes, tiles_x, starts):
+    """starts[t + 1]: how many boxes tile t is in, for tiles of the rows first..last."""
+    starts[first * tiles_x + 1 : last * tiles_x + 1] = 0
+    for k in range(boxes.shape[0]):
+        for y in range(max(first, boxes[k, 2]), min(last, boxes[k, 3])):
             for x in range(boxes[k, 0], boxes[k, 1]):
                 starts[y * tiles_x + x + 1] += 1
-                slot += 1
-    first_slots[boxes.shape[0]] = slot
-    for t in range(tiles_x * tiles_y):
-        starts[t + 1] += starts[t]
-    cursor = starts[:-1].copy()
-    slot = 0
+
+
+@kernel
+def fill(first, last, boxes, tiles_x, starts, first_slots, entries, slots):
+    """Lists of the tiles of the rows first..last: entries starts[t]..starts[t + 1] are tile t's, by depth.
+
+    slots: where each entry's gradients go: those of Gaussian k lie together from first_slots[k] on.
+    """
+    cursor = starts[first * tiles_x : last * tiles_x].copy()
     for k in range(boxes.shape[0]):
-        for y in range(boxes[k, 2], boxes[k, 3]):
+        for y in range(max(first, boxes[k, 2]), min(last, boxes[k, 3])):
+            slot = first_slots[k] + (y - boxes[k, 2]) * (boxes[k, 1] - boxes[k, 0])
             for x in range(boxes[k, 0], boxes[k, 1]):
-                t = y * tiles_x + x
+                t = (y - first) * tiles_x + x
                 entries[cursor[t]], slots[cursor[t]] = k, slot
                 cursor[t] += 1
                 slot += 1
