@@ -59,6 +59,7 @@ class TrainConfig:
     dssim_share: float = 0.2
     noise: float = 5e5  # mcmc: of the positions, times their learning rate
     exposure_reg: float = 0.1  # times the squared difference of a photo's correction from none
+    alpha_reg: float = 0.02  # of the light that passes through the model: what photos show is opaque
     opacity_reg: float = 0.01  # mcmc
     scale_reg: float = 0.01  # mcmc; times the mean scale by the scene's extent
     reset_every: int = 3000  # default: steps between resets of the opacities
@@ -73,7 +74,7 @@ class TrainConfig:
         told: dict[str, object] = {
             "steps": 30_000, "cap": 1_000_000, "image_px": 1600, "sh_degree": 3, "start": "points",
             "start_scale": 0.1, "sh_share": 1 / 30, "lr_means": 1.6e-4, "lr_scales": 5e-3, "lr_quats": 1e-3,
-            "lr_sh": 2.5e-3, "lr_final": 1.0, "lr_exposure": 1e-3, "exposure_reg": 0.0,
+            "lr_sh": 2.5e-3, "lr_final": 1.0, "lr_exposure": 1e-3, "exposure_reg": 0.0, "alpha_reg": 0.0,
             "coarse_levels": 0, "refine_from": 500 / 30_000,
             "refine_until": 25_000 / 30_000, "refine_every": 100, "growth": 1.05, "validations": 4,
         }  # fmt: skip
@@ -109,7 +110,7 @@ class TrainConfig:
         }
         rates = ("lr_means", "lr_scales", "lr_quats", "lr_opacities", "lr_sh", "lr_exposure")
         expected |= {name: (0 <= getattr(self, name) <= 1, "0 to 1") for name in rates}
-        weights = ("noise", "exposure_reg", "opacity_reg", "scale_reg")
+        weights = ("noise", "alpha_reg", "exposure_reg", "opacity_reg", "scale_reg")
         expected |= {name: (0 <= getattr(self, name) < math.inf, "0 or more") for name in weights}
         for name, (good, wanted) in expected.items():
             if not good:

@@ -31,7 +31,7 @@ from geolab.splats.gaussians import SH_DEGREES, Gaussians
 from geolab.splats.train import begin, exposure, schedule
 from geolab.splats.train.adam import Learnt
 from geolab.splats.train.config import TrainConfig
-from geolab.splats.train.losses import Judge
+from geolab.splats.train.losses import Judge, transparency
 from geolab.splats.train.memory import peak_mb
 from geolab.splats.train.photos import Picture, open_album
 from geolab.splats.train.results import Model, Step, Validation
@@ -168,11 +168,13 @@ class Training:
         self._widen(schedule.degree(config, progress))
         leaves = self.learnt.leaves()
         matrix = self.exposures.leaves()["matrix"]
-        image, meta = self._render(leaves, picture)
+        image, alpha, meta = self._render(leaves, picture)
         loss = self.judge(
             image, picture.colours(), keep=picture.keep, exposure=matrix[number] if config.exposure else None
         )
         total = loss + self.strategy.regulariser(leaves)
+        if config.alpha_reg:
+            total = total + config.alpha_reg * transparency(alpha, picture.keep)
         found = float(loss.detach())
         if not math.isfinite(found):
             raise _diverged(f"a loss of {found} in step {state.step}")
@@ -198,19 +200,19 @@ class Training:
         if self.learnt["sh"].shape[1] < COEFFICIENTS[degree]:
             self.learnt.widen("sh", COEFFICIENTS[degree])
 
-    def _render(self, leaves: dict[str, Tensor], picture: Picture) -> tuple[Tensor, dict[str, Any]]:
+    def _render(self, leaves: dict[str, Tensor], picture: Picture) -> tuple[Tensor, Tensor, dict[str, Any]]:
         config, (height, width) = self.config, picture.shape
         backgrounds = None
         if config.random_background:
             generator = schedule.generator(config.seed, self.state.step, BACKGROUND)
             backgrounds = torch.rand(1, 3, generator=generator).to(self.device)
-        images, _, meta = rasterize.rasterize(
+        images, alphas, meta = rasterize.rasterize(
             leaves["means"], leaves["quats"], leaves["scales"].exp(), leaves["opacities"].sigmoid(),
             leaves["sh"], picture.world_to_camera[None], picture.K[None], width, height,
             sh_degree=SH_DEGREES[leaves["sh"].shape[1]], backgrounds=backgrounds,
             rasterize_mode="antialiased" if config.antialiased else "classic", backend=self.choice.name,
         )  # fmt: skip
-        return images[0], meta
+        return images[0], alphas[0, ..., 0], meta
 
     def _learn(
         self, leaves: dict[str, Tensor], matrix: Tensor, meta: dict[str, Any], number: int, progress: float

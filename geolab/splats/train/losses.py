@@ -52,6 +52,17 @@ class Judge:
         return self._rooms[key]
 
 
+def transparency(alpha: Tensor, keep: Tensor | None = None) -> Tensor:
+    """The mean share of light [H, W] that passes through the model at the pixels that count.
+
+    What photos show is opaque; without this, dark ground is as well told by a hole before a black background.
+    """
+    light = 1 - alpha
+    if keep is None:
+        return light.mean()
+    return (light * keep).sum() / keep.sum().clamp(min=1)
+
+
 class _Fused(torch.autograd.Function):
     """The kernels below as one step of autograd: the gradient is made with the value."""
 

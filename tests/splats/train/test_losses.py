@@ -8,7 +8,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from geolab.splats.train import ssim
-from geolab.splats.train.losses import Judge, photometric
+from geolab.splats.train.losses import Judge, photometric, transparency
 
 SHAPE = (30, 41, 3)
 
@@ -75,3 +75,11 @@ def test_a_loss_of_pixels_that_are_no_numbers_is_none() -> None:
 def test_equal_images_cost_nothing() -> None:
     x = torch.from_numpy(pair(np.float32)[0])
     assert Judge()(x, x).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_transparency_is_the_light_that_passes_where_pixels_count():
+    alpha = torch.tensor([[1.0, 0.5], [0.0, 0.9]])
+    keep = torch.tensor([[True, True], [False, True]])
+    assert float(transparency(alpha)) == pytest.approx(0.4)
+    assert float(transparency(alpha, keep)) == pytest.approx(0.2)
+    assert float(transparency(alpha, torch.zeros(2, 2, dtype=torch.bool))) == 0

@@ -20,6 +20,7 @@ import torch
 from geolab.errors import BadInput, FileRejected
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
+from geolab.splats.rasterize import render
 from geolab.splats.train import Model, Step, TrainConfig, evaluate, exposure, loop, train, warm
 from geolab.splats.train import start as starts
 from geolab.splats.views import Points, Scene
@@ -354,7 +355,20 @@ def test_a_training_that_flies_apart_is_ended_in_words(write_scene: WriteScene) 
         assert np.isfinite(finished(list(train(write_scene(), config=config))).metrics["psnr"])
 
 
-def test_warming_trains_a_moment_with_both_strategies(monkeypatch, tmp_path):
+def test_warming_trains_a_moment_with_both_strategies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     warm()
     assert not list(tmp_path.iterdir())
+
+
+def test_dark_ground_is_learnt_as_opaque_and_not_as_a_hole(write_scene: WriteScene) -> None:
+    dark = write_scene(gains=dict.fromkeys(range(9), 0.08))
+    see_through = []
+    for alpha_reg in (0.0, 0.05):
+        config = dataclasses.replace(SHORT, steps=200, alpha_reg=alpha_reg)
+        model = finished(list(train(dark, config=config)))
+        drawn = render(model.gaussians, dark.testing[0].camera, backend="cpu")
+        see_through.append(float((1 - drawn.alpha).mean()))
+    assert see_through[1] < 0.5 * see_through[0]
