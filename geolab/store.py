@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -108,7 +108,9 @@ def open_read(uri: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             with path.open("rb") as stream:
                 yield stream
         else:
-            with _remote(uri) as (filesystem, name), filesystem.open(name, "rb") as stream:
+            with ExitStack() as stack:
+                with _remote(uri) as (filesystem, name):
+                    stream = stack.enter_context(filesystem.open(name, "rb"))
                 yield cast(IO[bytes], stream)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFound("file", os.fspath(uri)) from error

@@ -36,6 +36,12 @@ CREATE INDEX items_extent ON items (collection, start, stop, west, south, east, 
 CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north);
 """
 
+# One statement sees one state: asked one by one, another process may create the tables in between.
+_WHAT_IT_IS = """
+SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)
+FROM pragma_user_version, pragma_application_id
+"""
+
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
@@ -112,12 +118,12 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 def version(connection: sqlite3.Connection, path: Path) -> int:
     """The version of the tables; 0 for a file without any. Raises CatalogError for a foreign one."""
-    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    found, application, tables = connection.execute(_WHAT_IT_IS).fetchone()
     if found == VERSION:
-        return found
-    if found == 0 and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        return VERSION
+    if found == 0 and not tables:
         return 0
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+    if application != APPLICATION:
         raise CatalogError(str(path), "another program's SQLite file; name another one in catalog_url")
     raise CatalogError(
         str(path),

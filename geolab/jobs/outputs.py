@@ -22,12 +22,12 @@ from geolab.jobs.record import Record
 from geolab.jobs.references import Input
 from geolab.jobs.session import RESULTS
 from geolab.settings import Settings
+from geolab.splats import names
 
 COLLECTION = "results"
 _log = logging.getLogger(__name__)
 
 _RASTERS = (".tif", ".tiff")
-_MODELS = (".ply", ".spz", ".glb", "tileset.json")  # of Gaussian splats
 
 
 def write_report(folder: Path, final: Path, run: Record, inputs: list[Input], *, seconds: float) -> None:
@@ -115,8 +115,8 @@ def _files(results: dict[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
     for name, value in results.items():
         for number, one in enumerate(value if isinstance(value, list) else [value]):
             path = store.local_path(one) if isinstance(one, str) and one else None
-            kinds = (*_RASTERS, *_MODELS)
-            if path and path.name.lower().endswith(kinds) and path.is_relative_to(folder):
+            known = path and (path.name.lower().endswith(_RASTERS) or names.is_model(path.name))
+            if path and known and path.is_relative_to(folder):
                 if not path.is_file():
                     raise FileRejected(str(one), f"reported as the result '{name}' but not there")
                 yield (f"{name}-{number}" if isinstance(value, list) else name), str(one)
@@ -139,7 +139,7 @@ def _items(
             "datetime": when(time.time()),
         }
         try:
-            if uri.lower().endswith(_MODELS):
+            if names.is_model(uri):
                 from geolab.splats import items  # torch loads with it
 
                 yield items.item(uri, **facts)
@@ -153,12 +153,8 @@ def _items(
 
 def _sources(inputs: list[Input]) -> list[str]:
     """Ids of the items that a run read; a model that was named by its file has its item by content."""
-    ids = [one.item_id or (f"splats-{one.sha256[:16]}" if _is_model(one.ref) else "") for one in inputs]
+    ids = [one.item_id or (names.item_id(one.sha256) if names.is_model(one.ref) else "") for one in inputs]
     return [one for one in dict.fromkeys(ids) if one]
-
-
-def _is_model(ref: str) -> bool:
-    return ref.lower().endswith(_MODELS)
 
 
 def _dates(inputs: list[Input]) -> dict[str, str]:

@@ -17,12 +17,9 @@ from geolab.ingest import dates
 from geolab.raster.footprint import as_geojson, lonlat_polygon
 from geolab.splats import extent, record
 from geolab.splats.io import Splats, read, sidecar
+from geolab.splats.names import KIND, SUFFIXES, is_model, item_id
 
-KIND = "splats"  # of geolab:product
-SUFFIXES = (".ply", ".spz", ".glb")  # of results that are models, besides a tileset.json
-TILESET = "tileset.json"
 TOLERANCE_M = 0.05  # by which the outline may be simplified
-_ID_DIGITS = 16
 _TYPES = {
     ".ply": "application/x-ply",
     ".spz": "application/x-spz",
@@ -35,17 +32,6 @@ _TYPES = {
     ".webp": "image/webp",
 }
 _PREVIEWS = (".webp", ".jpg", ".png")
-
-
-def is_model(uri: str) -> bool:
-    """Whether a name is that of a model's file: by its end alone."""
-    name = PurePosixPath(uri).name.lower()
-    return name == TILESET or name.endswith(SUFFIXES)
-
-
-def item_id(digest: str) -> str:
-    """The id of the item of the model file with this SHA-256: the same bytes are the same item."""
-    return f"{KIND}-{digest[:_ID_DIGITS]}"
 
 
 def item(

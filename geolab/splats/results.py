@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from geolab import store
-from geolab.splats import items, record
+from geolab.splats import names, record
 from geolab.splats.find import FILE
 from geolab.splats.io import write
 from geolab.splats.prepare import Ready
@@ -49,7 +49,7 @@ def report(ply: Path, spz: Path, model: Model, ready: Ready) -> Mapping[str, Any
     return {
         "splats": ply,
         "spz": spz,
-        "item": None if model.frame is None else items.item_id(store.sha256(ply)),
+        "item": None if model.frame is None else names.item_id(store.sha256(ply)),
         **{name: model.metrics.get(name) for name in METRICS},
         "gaussians": len(model.gaussians),
         "seconds": model.facts["seconds"],

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from geolab.catalog import Catalog, Search, open_catalog
+from geolab.catalog import Catalog, Search, file, open_catalog
 from geolab.errors import BadInput, CatalogError
 from geolab.settings import Settings
 
@@ -262,6 +264,56 @@ def test_a_file_that_was_only_begun_is_an_empty_catalogue(workspace: Settings) -
     catalog.put([make_item()])
     assert catalog.get("a1") == make_item()
     catalog.close()
+
+
+class Overtaken(sqlite3.Connection):
+    """A connection after whose n-th statement another one makes the file a catalogue."""
+
+    statements = 0
+    creates_after = 0
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        cursor = super().execute(sql, *values)
+        self.statements += 1
+        if self.statements == self.creates_after:
+            path = Path(super().execute("PRAGMA database_list").fetchone()[2])
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                file.create_tables(other)
+                other.execute("COMMIT")
+        return cursor
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_catalogue_that_is_created_while_it_is_looked_at_is_no_other_version(
+    tmp_path: Path, moment: int
+) -> None:
+    path = tmp_path / "catalog.db"
+    with closing(sqlite3.connect(path)) as first:
+        first.execute("PRAGMA journal_mode = WAL")
+    with closing(sqlite3.connect(path, isolation_level=None, factory=Overtaken)) as connection:
+        connection.creates_after = moment
+        assert file.version(connection, path) in (0, file.VERSION)
+
+
+CREATOR = PROGRAM + "print('ready', flush=True); sys.stdin.readline(); c.put([item(f'a{me}')])"
+READER = PROGRAM + "print('ready', flush=True); sys.stdin.readline(); [c.search(Search()) for _ in 'x' * 99]"
+
+
+@pytest.mark.slow
+def test_processes_that_create_and_read_a_catalogue_at_once_all_succeed(workspace: Settings) -> None:
+    for _ in range(5):
+        shutil.rmtree(workspace.home, ignore_errors=True)
+        processes = [start(READER if n % 2 else CREATOR, n) for n in range(4)]
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in processes:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+        with open_catalog(workspace) as catalog:
+            assert catalog.search(Search()).matched == 2
 
 
 def test_a_folder_in_place_of_the_file_is_refused(workspace: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,23 @@ from geolab.splats.rasterize.projection import (
 )
 
 Drawn = tuple[Tensor, Tensor, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is drawn, from where, how large: the first arguments of `geolab.splats.rasterize.rasterize`."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    colors: Tensor
+    viewmats: Tensor
+    Ks: Tensor
+    width: int
+    height: int
+
+
 Draw = Callable[..., Drawn]  # rasterize_2d of a back end
 
 
@@ -32,13 +50,7 @@ def camera(model: str, viewmats: Tensor, Ks: Tensor, width: int, height: int) ->
 def compose(
     draw: Draw,
     projection: Projection,
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    width: int,
-    height: int,
+    given: Given,
     *,
     limits: Limits,
     sh_degree: int | None,
@@ -48,9 +60,9 @@ def compose(
     **asked: bool,
 ) -> Drawn:
     """Images, alphas and meta, as `geolab.splats.rasterize.rasterize` tells."""
-    linear = projection(means, limits.near)
+    linear, colors, size = projection(given.means, limits.near), given.colors, (given.width, given.height)
     shapes = ellipses(
-        linear, covariances(quats, scales), opacities, (width, height), limits, blend=rasterize_mode
+        linear, covariances(given.quats, given.scales), given.opacities, size, limits, blend=rasterize_mode
     )
     count = len(linear.depths)
     if sh_degree is not None:
@@ -60,7 +72,7 @@ def compose(
     elif colors.dim() == 2:
         colors = colors.expand(count, -1, -1)
     channels, back = _channels(render_mode, colors, linear.depths, backgrounds)
-    images, alphas, extras = draw(shapes, channels, width, height, backgrounds=back, **asked)
+    images, alphas, extras = draw(shapes, channels, *size, backgrounds=back, **asked)
     if render_mode.endswith("ED"):
         depth = images[..., -1:] / alphas.clamp(min=1e-10)
         images = torch.cat([images[..., :-1], depth], dim=-1)

@@ -11,62 +11,44 @@ import torch
 from torch import Tensor
 
 from geolab.errors import BadInput
+from geolab.splats.rasterize.compose import Drawn, Given
 from geolab.splats.rasterize.cpu_blend import Asked, blended
 from geolab.splats.rasterize.cpu_project import Lens, projected
 from geolab.splats.rasterize.kernels.tiles import CHANNELS
 from geolab.splats.rasterize.projection import Ellipses, Limits
 
 Extras = dict[str, Any]
-Drawn = tuple[Tensor, Tensor, Extras]
 
 
 def rasterize(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    width: int,
-    height: int,
+    given: Given,
     *,
-    near_plane: float = 0.01,
-    far_plane: float = 1e10,
-    radius_clip: float = 0.0,
-    eps2d: float = 0.3,
-    sh_degree: int | None = None,
-    backgrounds: Tensor | None = None,
-    render_mode: str = "RGB",
-    rasterize_mode: str = "classic",
-    camera_model: str = "pinhole",
-    median_depth: bool = False,
-    weights: bool = False,
-    absgrad: bool = False,
-    threads: int | None = None,
-) -> tuple[Tensor, Tensor, Extras]:
-    """Images, alphas and meta, as `geolab.splats.rasterize.rasterize` tells.
-
-    threads: as many as torch uses, for None.
-    """
-
+    limits: Limits,
+    sh_degree: int | None,
+    backgrounds: Tensor | None,
+    render_mode: str,
+    rasterize_mode: str,
+    camera_model: str,
+    **asked: bool,
+) -> Drawn:
+    """Images, alphas and meta, as `geolab.splats.rasterize.rasterize` tells."""
+    means, colors, Ks, width, height = given.means, given.colors, given.Ks, given.width, given.height
     if Ks.requires_grad:
         raise BadInput(
             "Ks",
             found="requires_grad",
             expected="intrinsics that are fixed: the CPU has no gradient for them",
         )
-    threads = torch.get_num_threads() if threads is None else threads
+    threads = torch.get_num_threads()
     if render_mode in ("D", "ED"):
         colors, backgrounds, sh_degree = means[:, :0], None, None
     lens = Lens(
-        width, height, Limits(near_plane, far_plane, radius_clip, eps2d), camera_model == "ortho",
-        rasterize_mode == "antialiased", sh_degree, threads,
+        width, height, limits, camera_model == "ortho", rasterize_mode == "antialiased", sh_degree, threads
     )  # fmt: skip
-    eyes = torch.linalg.inv(viewmats)[:, :3, 3]
+    eyes = torch.linalg.inv(given.viewmats)[:, :3, 3]
     found = [
-        projected(means, quats, scales, opacities, colors, view, K, eye, lens)
-        for view, K, eye in zip(viewmats, Ks, eyes, strict=True)
+        projected(means, given.quats, given.scales, given.opacities, colors, view, K, eye, lens)
+        for view, K, eye in zip(given.viewmats, Ks, eyes, strict=True)
     ]
     means2d, conics, depths, opaque, seen, radii = (torch.stack(t) for t in zip(*found, strict=True))
     ellipses = Ellipses(means2d, conics, depths, opaque, radii)
@@ -76,7 +58,7 @@ def rasterize(
         colors = colors.expand(len(Ks), -1, -1)
     images, alphas, extras = _drawn(
         ellipses, colors, width, height, backgrounds, with_depth=render_mode != "RGB",
-        median_depth=median_depth, weights=weights, absgrad=absgrad, threads=threads,
+        threads=threads, **asked,
     )  # fmt: skip
     if render_mode.endswith("ED"):
         depth = images[..., -1:] / alphas.clamp(min=1e-10)
@@ -153,19 +135,3 @@ def _portions(channels: int, with_depth: bool) -> list[tuple[int, int]]:
     """Ranges of channels to blend together; depth counts as the one after the last."""
     total = channels + with_depth
     return [(first, min(total, first + CHANNELS)) for first in range(0, max(total, 1), CHANNELS)]
-
-
-def warm() -> None:
-    """Compiles, and keeps on disk, what single precision needs: colours, colours and depth, depth."""
-    means = torch.tensor([[0.0, 0.0, 2.0]])
-    quats, scales = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.full((1, 3), 0.1)
-    K = torch.tensor([[[9.0, 0.0, 4.0], [0.0, 9.0, 4.0], [0.0, 0.0, 1.0]]])
-    for mode in ("RGB", "RGB+ED", "ED"):
-        leaves = [
-            t.clone().requires_grad_() for t in (means, quats, scales, torch.ones(1), torch.ones(1, 1, 3))
-        ]
-        images, alphas, _ = rasterize(
-            leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], torch.eye(4)[None], K, 8, 8,
-            sh_degree=0, render_mode=mode, weights=True, threads=1,
-        )  # fmt: skip
-        (images.sum() + alphas.sum()).backward()

@@ -136,9 +136,9 @@ class _Project(torch.autograd.Function):
         return (
             *shaped,
             torch.from_numpy(d_sh) if lens.sh_degree is not None else None,
-            _view_gradient(pose) if len(pose) else None,
+            _view_gradient(pose) if ctx.needs_input_grad[5] else None,
             None,
-            torch.from_numpy(d_eye.reshape(-1, LANES).sum(axis=0)[:3]) if len(d_eye) else None,
+            torch.from_numpy(d_eye.reshape(-1, LANES).sum(axis=0)[:3]) if ctx.needs_input_grad[7] else None,
             None,
         )
 

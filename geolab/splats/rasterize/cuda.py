@@ -15,8 +15,8 @@ from torch import Tensor
 
 from geolab.errors import BadInput, MissingExtra
 from geolab.splats.rasterize import probe
-from geolab.splats.rasterize.compose import Drawn
-from geolab.splats.rasterize.projection import Ellipses
+from geolab.splats.rasterize.compose import Drawn, Given
+from geolab.splats.rasterize.projection import Ellipses, Limits
 
 TILE = 16  # pixels
 HALF = 0.5  # of the light: median depth lies where it is lost
@@ -46,16 +46,9 @@ def works() -> str:
 
 
 def rasterize(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    width: int,
-    height: int,
+    given: Given,
     *,
+    limits: Limits,
     backgrounds: Tensor | None,
     render_mode: str,
     median_depth: bool,
@@ -63,15 +56,17 @@ def rasterize(
     **look: Any,
 ) -> Drawn:
     """As `geolab.splats.rasterize.rasterize`; float32 only."""
-    _single(means)
-    if len(means) == 0:
-        channels = (3 if look["sh_degree"] is not None else colors.shape[-1]) if "RGB" in render_mode else 0
-        channels += render_mode != "RGB"
-        none = means.new_zeros(len(viewmats), height, width, channels)
+    _single(given.means)
+    width, height = given.width, given.height
+    if len(given.means) == 0:
+        coloured = 3 if look["sh_degree"] is not None else given.colors.shape[-1]
+        channels = (coloured if "RGB" in render_mode else 0) + (render_mode != "RGB")
+        none = given.means.new_zeros(len(given.viewmats), height, width, channels)
         return _empty(none, backgrounds if "RGB" in render_mode else None, weights, median_depth)
     images, alphas, told = _part("rendering").rasterization(
-        means, quats, scales, opacities, colors, viewmats, Ks, width, height,
-        backgrounds=backgrounds, render_mode=render_mode, packed=False, tile_size=TILE, **look,
+        **vars(given), near_plane=limits.near, far_plane=limits.far, radius_clip=limits.clip,
+        eps2d=limits.eps2d, backgrounds=backgrounds, render_mode=render_mode, packed=False, tile_size=TILE,
+        **look,
     )  # fmt: skip
     kept = ("means2d", "radii", "depths", "conics", "opacities")
     shapes = Ellipses(**{name: told[name] for name in kept})

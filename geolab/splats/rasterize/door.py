@@ -8,7 +8,7 @@ from torch import Tensor
 
 from geolab.splats.rasterize import check
 from geolab.splats.rasterize.backends import choose, module
-from geolab.splats.rasterize.compose import Drawn, compose
+from geolab.splats.rasterize.compose import Drawn, Given, compose
 from geolab.splats.rasterize.projection import Limits, Projection
 
 
@@ -66,17 +66,15 @@ def rasterize(
         "rasterize_mode": rasterize_mode,
     }
     asked: dict[str, Any] = {"median_depth": median_depth, "weights": weights, "absgrad": absgrad}
+    limits = Limits(near_plane, far_plane, radius_clip, eps2d)
+    given = Given(means, quats, scales, opacities, colors, viewmats, Ks, width, height)
     if projection is not None:
-        limits = Limits(near_plane, far_plane, radius_clip, eps2d)
         images, alphas, meta = compose(
-            drawing.rasterize_2d, projection, means, quats, scales, opacities, colors, width, height,
-            limits=limits, **look, **asked,
-        )  # fmt: skip
+            drawing.rasterize_2d, projection, given, limits=limits, **look, **asked
+        )
     else:
         images, alphas, meta = drawing.rasterize(
-            means, quats, scales, opacities, colors, viewmats, Ks, width, height,
-            near_plane=near_plane, far_plane=far_plane, radius_clip=radius_clip, eps2d=eps2d,
-            camera_model=camera_model, **look, **asked,
-        )  # fmt: skip
+            given, limits=limits, camera_model=camera_model, **look, **asked
+        )
     facts = {"width": width, "height": height, "n_cameras": len(viewmats)}
     return images, alphas, meta | facts | {"backend": choice.name, "reason": choice.reason}

@@ -10,36 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geolab.splats.rasterize.compose import Drawn, camera, compose
+from geolab.splats.rasterize.compose import Drawn, Given, camera, compose
 from geolab.splats.rasterize.projection import ALPHA_MIN, Ellipses, Limits
 
 ALPHA_MAX = 0.999
 OPAQUE = 1e-4  # transmittance at which a pixel is done; the Gaussian that would reach it is not drawn
 
 
-def rasterize(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    viewmats: Tensor,
-    Ks: Tensor,
-    width: int,
-    height: int,
-    *,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    camera_model: str,
-    **look: Any,
-) -> Drawn:
+def rasterize(given: Given, *, limits: Limits, camera_model: str, **look: Any) -> Drawn:
     """As `geolab.splats.rasterize.rasterize`."""
-    return compose(
-        rasterize_2d, camera(camera_model, viewmats, Ks, width, height), means, quats, scales, opacities,
-        colors, width, height, limits=Limits(near_plane, far_plane, radius_clip, eps2d), **look,
-    )  # fmt: skip
+    seen_by = camera(camera_model, given.viewmats, given.Ks, given.width, given.height)
+    return compose(rasterize_2d, seen_by, given, limits=limits, **look)
 
 
 def rasterize_2d(

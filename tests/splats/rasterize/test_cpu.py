@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 Make = Callable[..., Any]
@@ -213,8 +213,14 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
+NOTHING_SEEN = {
+    "n": 1, "width": 1, "height": 1, "cameras": 1, "channels": 1, "ortho": False, "seed": 0, "spread": 0.0625
+}  # fmt: skip
+
+
 @settings(max_examples=20, deadline=None)
 @given(SHAPES, st.sampled_from(MODES), st.sampled_from(["classic", "antialiased"]))
+@example(NOTHING_SEEN, "RGB", "antialiased")  # gradients are zeros then, not absent
 def test_images_of_any_shape(make_crowd: Make, far_apart: Make, shape: Any, mode: str, blend: str) -> None:
     scene = make_crowd(**shape).told(render_mode=mode, rasterize_mode=blend)
     errors = far_apart(scene.gradients("cpu"), scene.gradients("reference"))
