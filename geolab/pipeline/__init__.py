@@ -1,0 +1,1 @@
+"""Pipelines: notebooks x grid cells x dates, planned whole, run on an engine, resumed by the ledger."""
