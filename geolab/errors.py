@@ -106,6 +106,44 @@ class ContractBroken(GeolabError):
         super().__init__(one_line(f"{notebook}{where}: {reason}"))
 
 
+class EngineError(GeolabError):
+    """What executes the runs of a pipeline can't be used, or was lost."""
+
+    def __init__(self, reason: str):
+        self.reason = one_line(reason)
+        super().__init__(self.reason)
+
+
+class WorkerLost(EngineError):
+    """The process that held one call has died; the others go on."""
+
+
+class PipelineError(GeolabError):
+    """A pipeline file that can't be run as it is: where, and what to change."""
+
+    def __init__(self, file: str, reason: str, *, line: int = 0, key: str = ""):
+        self.file, self.reason, self.line, self.key = file, one_line(reason), line, key
+        where = (f", line {line}" if line else "") + (f", {key}" if key else "")
+        super().__init__(one_line(f"{file}{where}: {reason}", 600))
+
+
+class LedgerError(GeolabError):
+    """A ledger that can't be used: out of reach, unwritable, damaged, or on a full disk."""
+
+    def __init__(self, where: str, reason: str):
+        self.where, self.reason = where, one_line(reason)
+        super().__init__(one_line(f"ledger {where}: {reason}"))
+
+
+class PipelineError(GeolabError):
+    """A pipeline file that can't be used, with the line and the key where it goes wrong."""
+
+    def __init__(self, file: str, line: int, key: str, reason: str):
+        self.file, self.line, self.key, self.reason = file, line, key, one_line(reason)
+        where = f"{file}, line {line}" if line else file
+        super().__init__(one_line(f"{where}: {key}: {reason}" if key else f"{where}: {reason}"))
+
+
 # ---------------------------------------------------------------- catalogue
 
 
