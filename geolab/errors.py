@@ -135,15 +135,6 @@ class LedgerError(GeolabError):
         super().__init__(one_line(f"ledger {where}: {reason}"))
 
 
-class PipelineError(GeolabError):
-    """A pipeline file that can't be used, with the line and the key where it goes wrong."""
-
-    def __init__(self, file: str, line: int, key: str, reason: str):
-        self.file, self.line, self.key, self.reason = file, line, key, one_line(reason)
-        where = f"{file}, line {line}" if line else file
-        super().__init__(one_line(f"{where}: {key}: {reason}" if key else f"{where}: {reason}"))
-
-
 # ---------------------------------------------------------------- catalogue
 
 

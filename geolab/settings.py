@@ -7,9 +7,10 @@ the environment (`GEOLAB_HOME`, `GEOLAB_DATA`, ...). Unknown keys are errors.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,17 @@ class Settings:
 
     home: Path
     catalog_url: str = ""  # SQLite URL of the catalogue
-    ledger_url: str = ""  # SQLite URL of the ledger of runs
+    ledger_url: str = field(
+        default="", repr=False
+    )  # SQLite or PostgreSQL URL of the ledger; may hold a password
     tracking_uri: str = ""  # MLflow tracking and registry
     data: str = ""  # URI below which objects lie by their SHA-256
     workers: int = 0  # processes and threads for parallel work; 0: one per core
     lease_s: float = 30.0  # a running job that is silent for longer is lost, seconds
     heartbeat_s: float = 5.0  # how often a running job renews its lease, seconds
+    host: str = ""  # this machine's name in the ledger; its own name if empty
+    runs_folder: str = ""  # where the folders of runs lie, relative to home; a shared one on a cluster
+    warm: int = 1  # 0: every run starts a kernel from nothing
 
     @property
     def catalog_path(self) -> Path:
@@ -39,7 +45,7 @@ class Settings:
 
     @property
     def runs(self) -> Path:
-        return self.home / "runs"
+        return self.home / Path(self.runs_folder or "runs").expanduser()
 
     def worker_count(self) -> int:
         """`workers`, or the number of cores this process may use."""
@@ -111,5 +117,13 @@ def _convert(where: str, key: str, value: Any) -> Any:
 
 def _sqlite_path(url: str, key: str) -> Path:
     if not url.startswith("sqlite:///"):
-        raise SettingsError("settings", key, found=url, expected="a URL that begins with sqlite:///")
+        raise SettingsError(
+            "settings", key, found=redacted(url), expected="a URL that begins with sqlite:///"
+        )
     return Path(url.removeprefix("sqlite:///"))
+
+
+def redacted(url: str) -> str:
+    """The URL without the password that it may hold: for messages, logs and reports."""
+    without = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*(?=@)", r"\1:***", url)
+    return re.sub(r"(?i)([?&](?:password|sslpassword|passfile)=)[^&#]*", r"\1***", without)

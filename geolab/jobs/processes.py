@@ -12,22 +12,49 @@ import psutil
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, distinguishable from a later one with the same pid."""
+    """A process, distinguishable from a later one with the same pid and from one of another container."""
 
-    host: str
+    host: str  # name of the machine, its boot and the space its pids are counted in
     pid: int
     started: str  # when it started, as the operating system counts it
 
+    @property
+    def name(self) -> str:
+        """The machine's name, for people."""
+        return self.host.rsplit(" ", 1)[0]
 
-def owner(pid: int | None = None) -> Owner:
-    """The owner that this process (or the one with this pid) is."""
+
+def owner(pid: int | None = None, *, host: str = "") -> Owner:
+    """The owner that this process (or the one with this pid) is.
+
+    host: the machine's name in the settings; its own name where that is empty.
+    """
     pid = pid or os.getpid()
-    return Owner(platform.node(), pid, _started(pid) or "")
+    return Owner(place(host), pid, _started(pid) or "")
 
 
-def is_dead(one: Owner) -> bool:
+def place(host: str = "") -> str:
+    """Where pids mean what they mean here: two containers may share a name, or a machine, but not this."""
+    name = host or platform.node()
+    try:
+        space = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+        return f"{name} {_boot()[:8]}.{space}"
+    except OSError:  # not Linux
+        return name
+
+
+def is_here(one: Owner, *, host: str = "") -> bool:
+    """Whether the owner is, or was, a process whose pid this process can look up."""
+    return one.host in (place(host), platform.node())  # older geolabs wrote the bare name
+
+
+def is_dead(one: Owner, *, host: str = "") -> bool:
     """Whether the owner certainly lives no more; False for an owner on another machine."""
-    return one.host == platform.node() and (not one.started or _started(one.pid) != one.started)
+    return is_here(one, host=host) and (not one.started or _started(one.pid) != one.started)
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _started(pid: int) -> str | None:
@@ -37,7 +64,7 @@ def _started(pid: int) -> str | None:
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = _boot()
     except (FileNotFoundError, ProcessLookupError):
         return None if Path("/proc/self/stat").exists() else _started_elsewhere(pid)
     return None if fields[0] in "ZX" else f"{boot} {fields[19]}"
@@ -61,9 +88,9 @@ def kill_tree(pid: int, *, itself: bool) -> None:
     _kill([root, *family] if itself else family)
 
 
-def kill_owner(one: Owner) -> None:
+def kill_owner(one: Owner, *, host: str = "") -> None:
     """Kill the owner with all its children, if it lives on this machine."""
-    if one.host == platform.node() and not is_dead(one):
+    if is_here(one, host=host) and not is_dead(one, host=host):
         kill_tree(one.pid, itself=True)
 
 

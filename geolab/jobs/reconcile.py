@@ -24,8 +24,9 @@ def reconcile(settings: Settings, ledger: Ledger) -> None:
     A run that had written its report is published, as its own process was about to do; any other is
     lost. Called before every listing and submission; costs a query when there is nothing to do.
     """
-    gone = [run for run in ledger.runs(states=record.ACTIVE) if record.abandoned(run, time.time())]
-    if any(not processes.is_dead(run.owner) for run in gone):
+    abandoned = partial(record.abandoned, now=ledger.now(), host=settings.host)
+    gone = [run for run in ledger.runs(states=record.ACTIVE) if abandoned(run)]
+    if any(not (run.waiting or processes.is_dead(run.owner, host=settings.host)) for run in gone):
         time.sleep(2 * settings.heartbeat_s)  # after a suspended night a living owner renews its lease first
     for run in gone:
         _settle(settings, ledger, run)
@@ -33,20 +34,22 @@ def reconcile(settings: Settings, ledger: Ledger) -> None:
 
 
 def _settle(settings: Settings, ledger: Ledger, run: Record) -> None:
-    if not record.abandoned(ledger.get(run.id), time.time()):
+    now = ledger.now()
+    if not record.abandoned(ledger.get(run.id), now, host=settings.host):
         return
-    processes.kill_owner(run.owner)  # one that lives but is silent hangs: it must not write any more
-    processes.kill_leftovers(folders.private(settings, run.id) / folders.DESCRIBED)
-    settled = ledger.update(run.id, partial(_settled, settings))
+    if not run.waiting:  # one that lives but is silent hangs: it must not write any more
+        processes.kill_owner(run.owner, host=settings.host)
+        processes.kill_leftovers(folders.private(settings, run.id) / folders.DESCRIBED)
+    settled = ledger.update(run.id, partial(_settled, settings, now))
     if settled is not None:
         done = settled.state == "succeeded"
         outputs.announce(settings, Path(settled.folder) if done else folders.private(settings, run.id))
 
 
-def _settled(settings: Settings, run: Record) -> Record | None:
+def _settled(settings: Settings, now: float, run: Record) -> Record | None:
     """The run as its files show it, published if it was complete; under the ledger's lock."""
     own, final = folders.private(settings, run.id), folders.published(settings, run)
-    settle = partial(record.settle, run, now=time.time())
+    settle = partial(record.settle, run, now=now, host=settings.host)
     if settle(state="lost", folder="", error="") is None:
         return None
     if _is_of(run, own) and not run.cancel:

@@ -3,6 +3,8 @@
     queued -> running -> succeeded | failed | cancelled
     queued or running, with a dead owner or an expired lease -> lost
 
+A queued run that nobody owns waits for anyone, for as long as it takes.
+
 Each step is a pure function: the ledger applies it to the newest record under its write lock. A
 step that no longer applies (somebody else was first) comes back as None and changes nothing.
 """
@@ -17,6 +19,8 @@ from geolab.jobs.processes import Owner, is_dead
 NOBODY = Owner("", 0, "")
 ACTIVE = ("queued", "running")
 STATES = (*ACTIVE, "succeeded", "failed", "cancelled", "lost")
+CAUSES = ("kernel died", "time-out", "memory", "disk full")
+LONGEST_BACKOFF_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,25 @@ class Record:
     error: str = ""
     force: bool = False
     timeout_s: float | None = None
+    priority: int = 0  # higher first
+    retries: int = 0  # further attempts allowed after a failure
+    backoff_s: float = 10.0  # wait before the second attempt, seconds; doubles with each failure
+    not_before: float = 0.0  # it may not start earlier
+    memory_mb: float | None = None  # a run that takes more is stopped
+    gpu: int = 0  # devices it needs
+    pipeline: str = ""  # name of the pipeline it belongs to
+    slot: str = ""  # "stage/cell" there
+    cause: str = ""  # of a failed run: "" (its own error) or one of CAUSES
 
     @property
     def active(self) -> bool:
         """Whether it waits or runs."""
         return self.state in ACTIVE
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is queued for anyone to take."""
+        return self.state == "queued" and self.owner == NOBODY
 
 
 def hand_over(run: Record, *, owner: Owner, lease_until: float) -> Record | None:
@@ -52,8 +70,8 @@ def hand_over(run: Record, *, owner: Owner, lease_until: float) -> Record | None
 
 
 def claim(run: Record, *, owner: Owner, lease_until: float, now: float) -> Record | None:
-    """A queued run taken by a worker."""
-    if run.state != "queued":
+    """A queued run taken by a worker; not before its time, and not one that was cancelled while it waited."""
+    if run.state != "queued" or run.not_before > now or (run.waiting and run.cancel):
         return None
     return replace(run, state="running", owner=owner, lease_until=lease_until, started=now)
 
@@ -74,24 +92,35 @@ def place(run: Record, *, owner: Owner, folder: str) -> Record | None:
 
 
 def finish(
-    run: Record, *, owner: Owner, state: str, now: float, folder: str, error: str = ""
+    run: Record, *, owner: Owner, state: str, now: float, folder: str, error: str = "", cause: str = ""
 ) -> Record | None:
-    """A running run that ended."""
+    """A running run that ended. cause: of a failure, one of CAUSES or nothing."""
     if not _owns(run, owner):
         return None
-    return replace(run, state=state, finished=now, folder=folder, error=error)
+    return replace(run, state=state, finished=now, folder=folder, error=error, cause=cause)
 
 
-def settle(run: Record, *, now: float, state: str, folder: str, error: str) -> Record | None:
+def settle(run: Record, *, now: float, state: str, folder: str, error: str, host: str = "") -> Record | None:
     """An active run whose owner is gone, in the state that its files show."""
-    if not abandoned(run, now):
+    if not abandoned(run, now, host=host):
         return None
     return replace(run, state=state, finished=now, folder=folder, error=error)
 
 
-def abandoned(run: Record, now: float) -> bool:
-    """Whether nobody works on an active run any more: its owner is dead or its lease has expired."""
-    return run.active and (is_dead(run.owner) or run.lease_until < now)
+def abandoned(run: Record, now: float, *, host: str = "") -> bool:
+    """Whether nobody works on an active run any more: its owner is dead or its lease has expired.
+
+    A waiting run has no owner to lose; once it is to be cancelled there is nobody else to end it.
+    now: by the ledger's clock. host: this machine's name in the settings.
+    """
+    if run.waiting:
+        return run.cancel
+    return run.active and (is_dead(run.owner, host=host) or run.lease_until < now)
+
+
+def backoff(run: Record, failures: int) -> float:
+    """How long to wait before the next attempt after so many failures, seconds."""
+    return min(LONGEST_BACKOFF_S, run.backoff_s * 2.0 ** min(failures - 1, 60))
 
 
 def _owns(run: Record, owner: Owner) -> bool:

@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from geolab import settings as settings_module
-from geolab.errors import GeolabError, NotFound
+from geolab.errors import GeolabError, LedgerError, NotFound
 from geolab.jobs import events, failure, folders, outputs, processes, reconcile, record
 from geolab.jobs.failure import Place
 from geolab.jobs.ledger import Ledger, open_ledger
@@ -139,7 +138,7 @@ class _Work:
                 reached = now
             except NotFound:
                 self._stop("lost", "")  # somebody removed the ledger
-            except (OSError, sqlite3.Error) as problem:
+            except (OSError, LedgerError) as problem:
                 _log.warning("the ledger can't be reached: %s", problem)
                 if now - reached > self.settings.lease_s:
                     self._stop("lost", "")
