@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 from geolab.jobs import failure
 from geolab.jobs.failure import Place
 from geolab.jobs.notebook import Cell, cells
+from geolab.jobs.warm import Template
 
 START_TIMEOUT_S = 120
 
@@ -44,12 +45,13 @@ def execute(
     log: IO[str],
     place: Place,
     on_cell: Callable[[Place], None],
+    template: Template | None = None,
 ) -> str:
     """What went wrong, in words; an empty text when every cell ran.
 
     source, target: names of files in the working folder (papermill formats braces in a path); the
     target is saved after every cell. log: takes what cells print, as it happens. on_cell: called
-    when a code cell starts.
+    when a code cell starts. template: the kernel is forked from it where that can be done.
     """
     given = cells(Path(source))
     place.total = sum(map(_runs, given))
