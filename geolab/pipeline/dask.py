@@ -1,0 +1,199 @@
+"""Dask as an engine: the driver's side, the task, and a worker of geolab's own.
+
+A task only asks the pool of processes of its worker to perform a run: a kernel needs a main thread
+above it, and something that can be killed. Dask retries nothing; the ledger decides what is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+import tempfile
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import distributed
+from distributed import Client, Worker
+
+import geolab
+from geolab import settings as settings_module
+from geolab.errors import EngineError, NotFound
+from geolab.jobs import folders
+from geolab.jobs.ledger import open_ledger
+from geolab.jobs.record import Record
+from geolab.pipeline import poolworker
+from geolab.pipeline.engines import task_name
+from geolab.pipeline.pool import Pool
+from geolab.settings import Settings
+
+CONNECT_S = 10.0  # for a scheduler to answer, and for one that went away to come back
+
+_pool: Pool | None = None
+_settings: Settings | None = None
+_lock = threading.Lock()
+
+
+# ---------------------------------------------------------------- the driver's side
+
+
+class DaskEngine:
+    """The executor of a Dask scheduler."""
+
+    def __init__(self, url: str, settings: Settings):
+        self.url, self.settings = url, settings
+        _quiet()
+        try:
+            self.client = Client(url, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as problem:  # a time-out is an OSError
+            raise EngineError(f"no Dask scheduler answers at {url} ({problem}); {_REMEDY}") from problem
+        self.executor = self.client.get_executor(pure=False, retries=0)
+        self.dashboard = str(self.client.dashboard_link)
+        try:
+            _check_versions(url, self._workers())
+        except EngineError:
+            self.client.close()
+            raise
+
+    def push(self, run: Record) -> Future[str]:
+        resources = {"GPU": run.gpu} if run.gpu else None
+        known = str(self.settings.home), geolab.__version__, run.id
+        return self.executor.submit(
+            perform, *known, key=task_name(run), resources=resources, priority=run.priority
+        )
+
+    def slots(self) -> int:
+        return sum(one["nthreads"] for one in self._workers().values())
+
+    def gpus(self) -> int:
+        return int(sum(one["resources"].get("GPU", 0) for one in self._workers().values()))
+
+    def check(self) -> None:
+        if self.client.status == "closed":
+            text = (
+                f"the Dask scheduler {self.url} is lost; its workers finish what they hold, the ledger knows"
+            )
+            raise EngineError(f"{text}; {_REMEDY}, then the same command again")
+
+    def close(self, *, kill: bool) -> None:  # noqa: ARG002 - its workers are no children of this process
+        if self.client.status == "running":
+            self.executor.shutdown(wait=False)
+        self.client.close(timeout=CONNECT_S)
+
+    def _workers(self) -> dict[str, Any]:
+        return self.client.scheduler_info(n_workers=-1)["workers"]
+
+
+_REMEDY = "start one with `dask scheduler`, and workers with `geolab worker --engine URL`"
+
+
+def _quiet() -> None:
+    """Keep distributed from telling its inner life on the terminal; what matters is raised."""
+    for name in ("distributed", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _check_versions(url: str, workers: dict[str, Any]) -> None:
+    for address, one in workers.items():
+        found = one.get("geolab", {}).get("version", geolab.__version__)
+        if found != geolab.__version__:
+            raise EngineError(_other_version(f"worker {address} of {url}", found, geolab.__version__))
+
+
+def _other_version(who: str, found: str, expected: str) -> str:
+    return f"{who} has geolab {found}, the driver {expected}: install the same version on both"
+
+
+# ---------------------------------------------------------------- the task
+
+
+def perform(home: str, version: str, run_id: str) -> str:
+    """The state in which this worker left the run; empty if somebody else has it. Raises EngineError.
+
+    home, version: the driver's workspace, which a worker that was started without one uses too.
+    """
+    if version != geolab.__version__:
+        raise EngineError(_other_version(_here(), geolab.__version__, version))
+    settings, pool = _own_pool(home)
+    _check_sees(settings, run_id)
+    return pool.submit(poolworker.perform, run_id).result()
+
+
+def _own_pool(home: str) -> tuple[Settings, Pool]:
+    """The settings and the pool of this Dask worker, made at its first task."""
+    global _pool, _settings
+    with _lock:
+        if _settings is None:
+            _settings = settings_module.load(os.environ.get("GEOLAB_HOME") or _existing(home))
+        if _pool is None:
+            _pool = Pool(_settings, distributed.get_worker().state.nthreads)
+    return _settings, _pool
+
+
+def _existing(home: str) -> str:
+    if not Path(home).is_dir():
+        remedy = "share it, or start the worker with GEOLAB_HOME, GEOLAB_LEDGER_URL and GEOLAB_RUNS_FOLDER"
+        raise EngineError(f"{_here()} has no workspace {home}: {remedy}")
+    return home
+
+
+def _check_sees(settings: Settings, run_id: str) -> None:
+    """Raise EngineError where ledger or folders are not those of the driver."""
+    try:
+        run = open_ledger(settings).get(run_id)
+    except NotFound:
+        text = f"{_here()} looks into another ledger than the driver, and finds no run {run_id} there"
+        raise EngineError(f"{text}: give both the same GEOLAB_LEDGER_URL") from None
+    if run.waiting and not folders.private(settings, run_id).is_dir():
+        text = f"{_here()} finds no folder of run {run_id} in {settings.runs}"
+        raise EngineError(f"{text}: give both the same GEOLAB_RUNS_FOLDER, on a file system they share")
+
+
+def _here() -> str:
+    return f"the worker on {platform.node()}, process {os.getpid()},"
+
+
+# ---------------------------------------------------------------- geolab worker --engine URL
+
+
+def worker(url: str, settings: Settings, workers: int = 0, *, gpus: int = 0) -> None:
+    """Be a Dask worker for runs of this workspace, until stopped. Raises EngineError.
+
+    workers: runs at once (0: as the settings say). gpus: devices it offers, GPU=1 for each.
+    """
+    global _pool, _settings
+    _quiet()
+    _settings, _pool = settings, Pool(settings, workers)
+    try:
+        asyncio.run(_serve(url, _pool.workers, gpus))
+    except (OSError, ValueError) as problem:
+        raise EngineError(
+            f"no Dask scheduler answers at {url} ({problem}); start one: dask scheduler"
+        ) from problem
+    finally:
+        _pool.shutdown(cancel_futures=True)
+
+
+async def _serve(url: str, threads: int, gpus: int) -> None:
+    """Serve the scheduler until it ends or a signal comes."""
+    described = {"version": geolab.__version__, "host": platform.node()}
+    with tempfile.TemporaryDirectory(prefix="geolab-dask-", ignore_cleanup_errors=True) as scratch:
+        async with Worker(
+            url,
+            nthreads=threads,
+            name=f"geolab-{platform.node()}-{os.getpid()}",
+            resources={"GPU": gpus} if gpus else {},
+            local_directory=scratch,
+            memory_limit=0,  # the runs' own limits count, not those of this process
+            death_timeout=CONNECT_S,
+            dashboard=False,
+            startup_information={"geolab": lambda _: described},
+        ) as one:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, lambda: loop.create_task(one.close(reason="stopped")))
+            await one.finished()
