@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from geolab import settings as settings_module
 from geolab import store
 from geolab.errors import BadInput, FileRejected
 from geolab.jobs import events, folders, ids
+from geolab.jobs.stepfiles import RESULTS
+from geolab.jobs.steps import Step, Steps
 from geolab.settings import Settings
 
-RESULTS = "results.json"
 PROGRESS_EVERY_S = 0.1
 
 
@@ -36,6 +38,8 @@ class Run:
     parameters: dict[str, Any] = field(default_factory=dict)
     id: str = ""  # empty without a runner
     key: str = ""  # empty without a runner
+    attempt: int = 0  # 0 where it is not known
+    _steps: Steps | None = field(default=None, repr=False)
     _last_progress: float = field(default=0.0, repr=False)
 
     def path(self, name: str) -> Path:
@@ -54,6 +58,23 @@ class Run:
         kept = folders.checkpoints(self.settings, self.key) if self.key else self.folder / "checkpoints"
         kept.mkdir(parents=True, exist_ok=True)
         return kept
+
+    def step(self, name: str, *, depends: Any = None) -> Step:
+        """A part of the work that is not done again when a killed run is taken up: see `geolab.jobs.steps`.
+
+        depends: what it is made from: values, earlier steps, files (by content), or a dict or list of
+        these; all earlier steps where nothing is said. Without a runner every step is done.
+        """
+        if self._steps is None:
+            root = self.checkpoints() / "steps"
+            self._steps = Steps(self.folder, root, self.key, self.id, self.attempt)
+        return self._steps.step(name, depends)
+
+    @property
+    def open_step(self) -> str:
+        """The name of the step whose body is being executed; empty outside of one."""
+        step = self._steps.open if self._steps else None
+        return step.name if step else ""
 
     def progress(self, done: float, total: float, what: str = "") -> None:
         """Record how far the work is; more than ten a second are thinned out."""
@@ -134,9 +155,33 @@ def report(**results: Any) -> None:
     target = run.folder / RESULTS
     if run.id and target.exists():
         raise BadInput("jobs.report", found="a second call", expected="one, in the last cell")
+    if run.open_step:  # it would not be called when the step is found
+        raise BadInput("jobs.report", found=f"a call inside step {run.open_step}", expected="one after it")
     plain = {name: plain_value(name, value, run.folder) for name, value in results.items()}
+    _refuse_checkpoints(plain, run)
     handed_over = {"results": plain, "device": _device()}
     store.write_bytes(target, json.dumps(handed_over, ensure_ascii=False, allow_nan=False).encode())
+
+
+def _refuse_checkpoints(value: Any, run: Run) -> None:
+    """Raise BadInput for a path that is gone once the run has succeeded."""
+    if not run.key:
+        return
+    kept = folders.checkpoints(run.settings, run.key)
+    for one in _texts(value):
+        if one.startswith((str(kept), kept.as_uri())):
+            raise BadInput(
+                "jobs.report", found=f"{one}, which is removed when the run has succeeded",
+                expected="a file of the run", remedy="write it to run.path(...) before step.keep",
+            )  # fmt: skip
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def _device() -> str:
