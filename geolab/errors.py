@@ -21,7 +21,8 @@ def one_line(text: object, limit: int = 300) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known name as a question; else the names there are."""
     known = sorted(known)
     close = get_close_matches(name, known, n=1)
     if close:
@@ -56,8 +57,22 @@ class NotFound(GeolabError):
 
     def __init__(self, kind: str, name: str, *, known: Iterable[str] = (), remedy: str = ""):
         self.kind, self.name, self.known = kind, name, tuple(known)
-        hint = _did_you_mean(name, self.known) if self.known else ""
+        hint = did_you_mean(name, self.known) if self.known else ""
         super().__init__(one_line(f"no {kind} '{name}'" + "".join(f"; {t}" for t in (hint, remedy) if t)))
+
+
+class NoScene(GeolabError):
+    """A cell and a season that no scene shows well enough."""
+
+    def __init__(self, cell: str, *, when: str, max_cloud: float, seen: int = 0):
+        self.cell, self.when, self.max_cloud, self.seen = cell, when, max_cloud, seen
+        others = f" ({seen} with more)" if seen else ""
+        super().__init__(
+            one_line(
+                f"no scene under {max_cloud:g} % cloud in {when} for {cell}{others}. "
+                f"{'Raise max_cloud' if seen else 'Widen the season'} or skip the year."
+            )
+        )
 
 
 class GridMismatch(GeolabError):
@@ -133,6 +148,14 @@ class LedgerError(GeolabError):
     def __init__(self, where: str, reason: str):
         self.where, self.reason = where, one_line(reason)
         super().__init__(one_line(f"ledger {where}: {reason}"))
+
+
+class StorageError(GeolabError):
+    """A place that can't be written: full, read-only, or somebody else's."""
+
+    def __init__(self, where: str, reason: str, *, full: bool = False):
+        self.where, self.reason, self.full = where, one_line(reason), full
+        super().__init__(one_line(f"{where}: {reason}"))
 
 
 # ---------------------------------------------------------------- catalogue

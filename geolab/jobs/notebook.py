@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from geolab.errors import BadInput, FileRejected, NotFound
 
 _SAFE_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PACKAGE = Path(__file__).parents[1]
+
+
+Version = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,17 @@ class Cell:
 
 def notebooks() -> dict[str, Path]:
     """The notebooks that come with geolab, by name, in name order."""
+    return dict(_notebooks(_folder(), version(_folder())))
+
+
+@lru_cache(maxsize=4)
+def _notebooks(folder: Path, _version: Version) -> dict[str, Path]:
     return {
-        path.stem: path for path in sorted(_folder().glob("*.ipynb")) if not path.name.startswith((".", "_"))
+        path.stem: path for path in sorted(folder.glob("*.ipynb")) if not path.name.startswith((".", "_"))
     }
 
 
+@cache
 def _folder() -> Path:
     """The checkout's notebooks (development install), else those packed into the wheel."""
     checkout = _PACKAGE.parent
@@ -58,6 +68,15 @@ def find_notebook(name: str | Path) -> Path:
             "notebook", found=path.name, expected="a file name of letters, digits, '.', '_' and '-'"
         )
     return path
+
+
+def version(path: Path) -> Version:
+    """What changes whenever a file does: device, inode, size, time of change in ns; zeros if absent."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return (0, 0, 0, 0)
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def cells(path: Path) -> list[Cell]:

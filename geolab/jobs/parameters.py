@@ -14,12 +14,14 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from geolab.errors import BadInput, ContractBroken, NotFound
-from geolab.jobs.notebook import Cell, cells
+from geolab.jobs.notebook import Cell, Version, cells, version
 from geolab.jobs.references import resolve
 from geolab.jobs.values import BASES, REFERENCES, Parameter, checked, from_text
 from geolab.settings import Settings
@@ -52,6 +54,12 @@ def contract(path: str | Path) -> Contract:
     Raises NotFound, FileRejected (no notebook) or ContractBroken, which names cell and line.
     """
     path = Path(path)
+    return _contract(path, version(path))
+
+
+@lru_cache(maxsize=256)
+def _contract(path: Path, _version: Version) -> Contract:
+    """The contract of a notebook as it is now: planning asks once a run."""
     found = cells(path)
     cell = _parameters_cell(path, found)
     parameters = _read_parameters(path, cell) if cell else ()
@@ -75,11 +83,15 @@ def parse(
     for name in given:
         if name not in known:
             raise NotFound(f"parameter of {contract.name}", name, known=known)
-    values = {p.name: _value(p, given[p.name]) if p.name in given else p.default for p in contract.parameters}
+    values = {
+        p.name: value(p, given[p.name]) if p.name in given else deepcopy(p.default)
+        for p in contract.parameters
+    }
     return values if settings is None else resolve(contract.parameters, values, settings)
 
 
-def _value(parameter: Parameter, given: Any) -> Any:
+def value(parameter: Parameter, given: Any) -> Any:
+    """One parameter's value, from a text or a value of the right type. Raises BadInput."""
     is_text = isinstance(given, str) and (parameter.base != "str" or parameter.optional)
     return checked(parameter, from_text(parameter, given) if is_text else given)
 

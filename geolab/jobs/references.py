@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from geolab import store
 from geolab.errors import BadInput, NotFound
+from geolab.jobs.notebook import Version, version
 from geolab.jobs.values import Parameter
 from geolab.settings import Settings
 
@@ -65,15 +69,53 @@ def resolve(parameters: Iterable[Parameter], values: dict[str, Any], settings: S
     return resolved
 
 
+@contextmanager
+def remembered() -> Iterator[None]:
+    """While this lasts, what a name stands for is looked up once: for plans of many runs over few inputs.
+
+    Within it, what changes in the catalogue or on the disk may go unseen.
+    """
+    if _memory.get() is not None:
+        yield
+        return
+    token = _memory.set({})
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
 def inputs(parameters: Iterable[Parameter], values: dict[str, Any], settings: Settings) -> list[Input]:
     """What a run with these (resolved) values reads, hashed; local folders are read whole."""
     return [
-        found.input(parameter.name)
+        _input(parameter, one, found)
         for parameter in parameters
         if parameter.references
         for one in _texts(values[parameter.name])
         if (found := _find(parameter, one, settings))
     ]
+
+
+Thing = TypeVar("Thing")
+_MOST_REMEMBERED = 50_000
+_memory: ContextVar[dict[Any, Any] | None] = ContextVar("remembered references", default=None)
+
+
+def _input(parameter: Parameter, text: str, found: _Found) -> Input:
+    hashed = _once(("input", parameter.references, text), lambda: found.input(parameter.name))
+    return replace(hashed, parameter=parameter.name)
+
+
+def _once(question: Any, answer: Callable[[], Thing]) -> Thing:
+    """The answer, remembered within `remembered`."""
+    memory = _memory.get()
+    if memory is None:
+        return answer()
+    if question not in memory:
+        if len(memory) >= _MOST_REMEMBERED:
+            memory.clear()
+        memory[question] = answer()
+    return memory[question]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -93,7 +135,7 @@ def _find(parameter: Parameter, text: Any, settings: Settings) -> _Found | None:
     missing: NotFound | None = None
     for reference in parameter.references:
         try:
-            return _FINDERS[reference](text, settings)
+            return _once((reference, text, settings), partial(_FINDERS[reference], text, settings))
         except NotFound as error:
             missing = missing or error
     assert missing is not None
@@ -220,10 +262,27 @@ def _files_hash(uri: str) -> str:
     """The hash of one file's bytes; of a folder's or pattern's, of all names and bytes."""
     path = store.local_path(uri)
     if path is not None and path.is_file():
-        return store.sha256(uri)
+        return _file_hash(uri)
     entries = list(store.iter_files(uri))
     base = store.as_uri(uri).rstrip("/") + "/"
-    return _digest([[entry.uri.removeprefix(base), store.sha256(entry.uri)] for entry in entries])
+    return _digest([[entry.uri.removeprefix(base), _file_hash(entry.uri)] for entry in entries])
+
+
+_SETTLED_NS = 2_000_000_000  # a younger file may change again without its time showing it
+
+
+def _file_hash(uri: str) -> str:
+    """The SHA-256 of a file; a local one is read once a process, until it changes."""
+    path = store.local_path(uri)
+    now = version(Path(path)) if path is not None else (0, 0, 0, 0)
+    if not 0 < now[3] < time.time_ns() - _SETTLED_NS:
+        return store.sha256(uri)
+    return _hash_of_version(uri, now)
+
+
+@lru_cache(maxsize=100_000)
+def _hash_of_version(uri: str, _version: Version) -> str:
+    return store.sha256(uri)
 
 
 def _item_hash(item: dict[str, Any]) -> str:
