@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +57,25 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set GEOLAB_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server of the tests' own (see postgres.py); skips aloud where there is none."""
+    name = "geolab_tests_postgres"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("postgres.py"))
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not module.installed():
+        pytest.skip(module.REMEDY)
+    server = module.Server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: Any) -> str:
+    """The URL of an empty database, whose password is one that must be shown nowhere."""
+    return postgres.url(postgres.new())

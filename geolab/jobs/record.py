@@ -81,6 +81,26 @@ def renew(run: Record, *, owner: Owner, lease_until: float) -> Record | None:
     return replace(run, lease_until=lease_until) if _owns(run, owner) else None
 
 
+def give_back(run: Record, *, owner: Owner, started: float | None) -> Record | None:
+    """A running run that its owner never began with, waiting for anyone again."""
+    if not _owns(run, owner) or run.started != started:
+        return None
+    return replace(run, state="queued", owner=NOBODY, lease_until=0.0, started=None)
+
+
+def keep(run: Record, *, owner: Owner, lease_until: float) -> Record | None:
+    """A queued run that its owner will start later, and has not forgotten."""
+    mine = run.state == "queued" and run.owner == owner
+    return replace(run, lease_until=lease_until) if mine else None
+
+
+def withdraw(run: Record, *, owner: Owner, now: float) -> Record | None:
+    """A queued run that its owner will not start, because it was cancelled."""
+    if run.state != "queued" or run.owner != owner or not run.cancel:
+        return None
+    return replace(run, state="cancelled", finished=now, error="cancelled")
+
+
 def ask_to_cancel(run: Record) -> Record | None:
     """A run that shall stop."""
     return replace(run, cancel=True) if run.active else None

@@ -68,7 +68,7 @@ def row_of(run: Record) -> dict[str, Any]:
     """A run as a row."""
     row = asdict(run)
     row |= _flat(row.pop("owner"))
-    row |= {"cancel": int(run.cancel), "force": int(run.force)}
+    row |= {"cancel": int(run.cancel), "force": int(run.force), "error": run.error.replace("\0", "")}
     return row | {"parameters": json.dumps(run.parameters, ensure_ascii=False)}
 
 
