@@ -96,7 +96,7 @@ def ordered(fields: Mapping[str, Field], stages: Mapping[str, Stage]) -> dict[st
 
 
 def _circle(left: Mapping[str, Stage]) -> list[str]:
-    """Stages of which each needs the next, and the last the first. Each stage left has a need that is left."""
+    """Stages of which each needs the next, the last the first. Each stage left has a need that is left."""
     path = [next(iter(left))]
     while True:
         following = next(need.stage for need in left[path[-1]].needs if need.stage in left)
