@@ -9,37 +9,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geolab.jobs.listing import View, as_json, follow, log_path, runs, show, watch
+    from geolab.jobs.listing import View, as_json, follow, log_lines, log_path, runs, show, watch
     from geolab.jobs.notebook import find_notebook, notebooks
     from geolab.jobs.parameters import Contract, contract, parse
     from geolab.jobs.references import resolve
-    from geolab.jobs.runner import Outcome, Submitted, cancel, kill, run, submit, wait
+    from geolab.jobs.runner import Outcome, cancel, kill, run, successor, wait
     from geolab.jobs.session import Run, context, report
+    from geolab.jobs.submission import Submitted, enqueue, key_of, retry, submit, to_retry
     from geolab.jobs.values import Parameter
+    from geolab.jobs.worker import perform
 
 _HOME = {
     "Contract": "parameters",
     "Outcome": "runner",
     "Parameter": "values",
     "Run": "session",
-    "Submitted": "runner",
+    "Submitted": "submission",
     "View": "listing",
     "as_json": "listing",
     "cancel": "runner",
     "context": "session",
     "contract": "parameters",
+    "enqueue": "submission",
     "find_notebook": "notebook",
     "follow": "listing",
+    "key_of": "submission",
     "kill": "runner",
+    "log_lines": "listing",
     "log_path": "listing",
     "notebooks": "notebook",
     "parse": "parameters",
+    "perform": "worker",
     "report": "session",
     "resolve": "references",
+    "retry": "submission",
     "run": "runner",
     "runs": "listing",
     "show": "listing",
-    "submit": "runner",
+    "submit": "submission",
+    "successor": "runner",
+    "to_retry": "submission",
     "wait": "runner",
     "watch": "listing",
 }
@@ -55,18 +64,25 @@ __all__ = [
     "cancel",
     "context",
     "contract",
+    "enqueue",
     "find_notebook",
     "follow",
+    "key_of",
     "kill",
+    "log_lines",
     "log_path",
     "notebooks",
     "parse",
+    "perform",
     "report",
     "resolve",
+    "retry",
     "run",
     "runs",
     "show",
     "submit",
+    "successor",
+    "to_retry",
     "wait",
     "watch",
 ]

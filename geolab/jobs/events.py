@@ -7,9 +7,10 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FILE = "events.jsonl"
+TAIL_BYTES = 1 << 16
 
 
 def append(folder: Path, event: str, **facts: Any) -> None:
@@ -25,13 +26,35 @@ def append(folder: Path, event: str, **facts: Any) -> None:
 def read(folder: Path) -> Iterator[dict[str, Any]]:
     """The events so far, oldest first; a last line that is still being written is left out."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
+        with (folder / FILE).open("rb") as stream:
+            yield from take(stream)
     except FileNotFoundError:
         return
-    for line in text.split("\n")[:-1]:
+
+
+def last(folder: Path, kind: str = "", at_least: int = TAIL_BYTES) -> list[dict[str, Any]]:
+    """The newest events, oldest first: those of the file's end; of more of it if none is of this kind."""
+    try:
+        with (folder / FILE).open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - at_least))
+            found = list(take(stream))
+    except FileNotFoundError:
+        return []
+    if size <= at_least or not kind or any(event["event"] == kind for event in found):
+        return found
+    return last(folder, kind, at_least * 32)
+
+
+def take(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """The events from here on; the stream is left before a line that is still being written."""
+    while line := stream.readline():
+        if not line.endswith(b"\n"):
+            stream.seek(-len(line), os.SEEK_CUR)
+            return
         try:
             event = json.loads(line)
         except ValueError:
             continue  # a line cut off when its writer was killed
-        if isinstance(event, dict):
+        if isinstance(event, dict) and "event" in event:
             yield event

@@ -9,14 +9,17 @@ runs/<notebook>/attempts/<id>/   notebook and log of an attempt that did not suc
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from geolab.errors import StorageError
 from geolab.jobs.record import Record
 from geolab.settings import Settings
 
@@ -24,6 +27,11 @@ REPORT, NOTEBOOK, LOG = "report.json", "notebook.ipynb", "log.txt"
 DESCRIBED, SOURCE = "run.json", "source.ipynb"
 KEY_DIGITS = 16
 
+RESERVE = ".reserve"  # space that is given back when the disk is full, so that the end can be written down
+RESERVE_BYTES = 256 * 1024
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
 _KEPT_OF_AN_ATTEMPT = (NOTEBOOK, LOG, "events.jsonl", REPORT)
 
 
@@ -66,6 +74,62 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     return report if isinstance(report, dict) else None
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What the block can't write comes out as a StorageError that says what to do."""
+    try:
+        yield
+    except OSError as problem:
+        raise trouble(folder, problem) or problem from problem
+
+
+def trouble(folder: Path, problem: BaseException) -> StorageError | None:
+    """The system's complaint about a folder of runs, in words; None if it is about something else."""
+    code = problem.errno if isinstance(problem, OSError) else None
+    if code in _FULL:
+        return full(folder)
+    if code not in _REFUSED:
+        return None
+    reason = (
+        f"can't be written ({os.strerror(code)}); make it writable, or set GEOLAB_RUNS_FOLDER to one that is"
+    )
+    return StorageError(str(folder), reason)
+
+
+def full(folder: Path) -> StorageError:
+    """A disk without space, in words."""
+    found = f"the disk is full ({free_mb(folder):.1f} MB free)"
+    remedy = "free space, or set GEOLAB_RUNS_FOLDER to a larger disk"
+    return StorageError(str(folder), f"{found}; {remedy}", full=True)
+
+
+def free_mb(folder: Path) -> float:
+    """Space left on the disk of a folder that may not exist, in units of 1e6 bytes."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize / 1e6
+
+
+def reserve(folder: Path) -> None:
+    """Set a little space aside for the end of the run."""
+    with writing(folder), (folder / RESERVE).open("wb") as stream:
+        stream.write(bytes(RESERVE_BYTES))
+
+
+def shrink(folder: Path) -> None:
+    """Remove all of a private folder that an attempt does not keep: a full disk needs the space."""
+    for entry in folder.iterdir() if folder.is_dir() else []:
+        if entry.name not in _KEPT_OF_AN_ATTEMPT:
+            with suppress(OSError):
+                _remove(entry)
+
+
+def is_of(run: Record, folder: Path) -> bool:
+    """Whether the folder holds the finished results of this very run."""
+    return (read_report(folder) or {}).get("run_id") == run.id
+
+
 def publish(settings: Settings, run: Record) -> Path:
     """Give the private folder its published name; call it under the ledger's write lock.
 
@@ -73,6 +137,8 @@ def publish(settings: Settings, run: Record) -> Path:
     then the two are exchanged in one step, so that there is never a moment without results.
     """
     source, target = private(settings, run.id), published(settings, run)
+    if is_of(run, target):
+        return target  # done before; the ledger could not be told
     target.parent.mkdir(parents=True, exist_ok=True)
     if read_report(target) is None:
         shutil.rmtree(target, ignore_errors=True)  # nobody publishes a folder without a report
@@ -90,9 +156,7 @@ def tidy(settings: Settings, run: Record, target: Path) -> None:
     source = private(settings, run.id)
     target.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):  # the other process has just finished this
-        for entry in source.iterdir():
-            if entry.name not in _KEPT_OF_AN_ATTEMPT:
-                _remove(entry)
+        shrink(source)
         if not target.exists():
             source.rename(target)
     shutil.rmtree(source, ignore_errors=True)

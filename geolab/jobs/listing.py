@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from geolab import settings as settings_module
 from geolab.errors import BadInput
-from geolab.jobs import events, failure, folders
+from geolab.jobs import events, failure, folders, logs, progress
 from geolab.jobs.ledger import Ledger, open_ledger
 from geolab.jobs.outputs import when
 from geolab.jobs.reconcile import reconcile
@@ -40,6 +41,13 @@ class View:
     error: str
     progress: float | None = None
     doing: str = ""
+    rate: float | None = None  # of what the last progress events count, per second
+    eta_s: float | None = None  # at that rate
+    usage: dict[str, float] | None = None  # of a running run: now; of one that ended: means and peaks
+    cause: str = ""
+    priority: int = 0
+    pipeline: str = ""
+    slot: str = ""
     report: dict[str, Any] | None = None  # of a run that succeeded; only from `show`
 
 
@@ -71,7 +79,7 @@ def _true(settings: Settings | None) -> tuple[Settings, Ledger]:
 
 def _view(settings: Settings, run: Record, report: dict[str, Any] | None = None) -> View:
     folder = _folder(settings, run)
-    done, doing = _progress(folder) if run.state == "running" else (None, "")
+    done = progress.of(folder) if run.state == "running" else progress.NONE
     end = run.finished or (time.time() if run.active else None)
     return View(
         run_id=run.id,
@@ -84,12 +92,19 @@ def _view(settings: Settings, run: Record, report: dict[str, Any] | None = None)
         finished=when(run.finished),
         seconds=round(end - run.started, 3) if end and run.started else None,
         attempt=run.attempt,
-        host=run.owner.host,
+        host=run.owner.name,
         pid=run.owner.pid,
         folder=folder,
         error=run.error,
-        progress=done,
-        doing=doing,
+        progress=done.part,
+        doing=done.doing,
+        rate=done.rate,
+        eta_s=done.eta_s,
+        usage=_usage(run, folder, report),
+        cause=run.cause,
+        priority=run.priority,
+        pipeline=run.pipeline,
+        slot=run.slot,
         report=report,
     )
 
@@ -99,15 +114,13 @@ def _folder(settings: Settings, run: Record) -> Path:
     return Path(run.folder) if run.folder and not (run.active and private.is_dir()) else private
 
 
-def _progress(folder: Path) -> tuple[float | None, str]:
-    """The part that is done and what is being done, by the last event that says so."""
-    done, doing = None, ""
-    for event in events.read(folder):
-        if event["event"] == "cell":
-            done, doing = event["done"] / max(event["total"], 1), f"cell {event['number']}"
-        elif event["event"] == "progress" and event["total"]:
-            done, doing = (event["done"] or 0) / event["total"], event["what"] or doing
-    return done, doing
+def _usage(run: Record, folder: Path, report: dict[str, Any] | None) -> dict[str, float] | None:
+    """What the run takes, or took; read from its files where the record does not say it."""
+    if report is not None:
+        return report.get("usage")
+    kind = {"running": "usage", "failed": "used", "cancelled": "used"}.get(run.state)
+    found = [e for e in events.last(folder, kind) if e["event"] == kind] if kind else []
+    return {k: v for k, v in found[-1].items() if k not in ("time", "event")} if found else None
 
 
 def as_json(one: Any) -> dict[str, Any]:
@@ -115,10 +128,22 @@ def as_json(one: Any) -> dict[str, Any]:
     assert is_dataclass(one)
     assert not isinstance(one, type)
     plain = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(one).items()}
-    return {name: v for name, v in plain.items() if name not in _OPTIONAL or v not in (None, "")}
+    return {name: v for name, v in plain.items() if name not in _OPTIONAL or v not in (None, "", 0)}
 
 
-_OPTIONAL = ("error", "progress", "doing", "report")
+_OPTIONAL = (
+    "error",
+    "progress",
+    "doing",
+    "rate",
+    "eta_s",
+    "usage",
+    "cause",
+    "priority",
+    "pipeline",
+    "slot",
+    "report",
+)
 
 
 # ---------------------------------------------------------------- as it grows
@@ -154,13 +179,28 @@ def watch(run_id: str, *, settings: Settings | None = None) -> Iterator[dict[str
     """The events of a run, each once, as they come, until it has ended."""
     settings = settings or settings_module.load()
     ledger = open_ledger(settings)
-    seen = 0
-    while True:
-        run = ledger.get(run_id)
-        found = list(events.read(_folder(settings, run)))
-        yield from found[seen:]
-        seen = max(seen, len(found))
-        if not run.active:
-            return
-        time.sleep(POLL_S)
-        reconcile(settings, ledger)
+    with ExitStack() as stack:
+        stream: IO[bytes] | None = None
+        while True:
+            run = ledger.get(run_id)  # asked before reading: the last events are read too
+            if stream is None and (path := _folder(settings, run) / events.FILE).is_file():
+                stream = stack.enter_context(path.open("rb"))  # stays open when the folder is renamed
+            if stream is not None:
+                yield from events.take(stream)
+            if not run.active:
+                return
+            time.sleep(POLL_S)
+            reconcile(settings, ledger)
+
+
+def log_lines(
+    run_id: str, *, follow: bool = False, settings: Settings | None = None
+) -> Iterator[dict[str, Any]]:
+    """The log of a run as records: time, level, logger, text, run_id and cell.
+
+    follow: go on until it has ended.
+    """
+    settings = settings or settings_module.load()
+    run = open_ledger(settings).get(run_id)
+    found = watch(run.id, settings=settings) if follow else events.read(_folder(settings, run))
+    yield from logs.lines(found, run.id)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,15 @@ _log = logging.getLogger(__name__)
 _RASTERS = (".tif", ".tiff")
 
 
-def write_report(folder: Path, final: Path, run: Record, inputs: list[Input], *, seconds: float) -> None:
+def write_report(
+    folder: Path,
+    final: Path,
+    run: Record,
+    inputs: list[Input],
+    *,
+    seconds: float,
+    usage: dict[str, float] | None = None,
+) -> None:
     """Write report.json, the last file of a run, with every path as it will be when published."""
     handed_over = _handed_over(folder)
     items = list(_items(run, handed_over["results"], folder, inputs))
@@ -53,6 +62,7 @@ def write_report(folder: Path, final: Path, run: Record, inputs: list[Input], *,
         "started": when(run.started),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "seconds": round(seconds, 3),
+        "usage": usage or {},  # means and peaks of processor, memory (units of 1e6 bytes) and GPU
     }
     _clear(folder, final)
     text = json.dumps(moved(report, folder, final), ensure_ascii=False, indent=1, allow_nan=False)
@@ -94,8 +104,9 @@ def when(seconds: float | None) -> str | None:
     )
 
 
+@cache
 def git_commit() -> str | None:
-    """The commit of the checkout geolab runs from, with -dirty if it was changed; None for a wheel."""
+    """The commit of the checkout this process began with, with -dirty if changed; None for a wheel."""
     checkout = Path(geolab.__file__).parents[1]
     if not (checkout / ".git").exists():
         return None

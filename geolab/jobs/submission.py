@@ -1,0 +1,303 @@
+"""Ask for runs: checked, given a key, put into the ledger, started in a process of their own.
+
+A finished run with the same key is found again instead, and so is one that waits or runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from geolab import settings as settings_module
+from geolab.errors import BadInput, NotFound
+from geolab.jobs import environment, events, folders, ids, keys, processes, record
+from geolab.jobs.ledger import Ledger, open_ledger
+from geolab.jobs.notebook import find_notebook
+from geolab.jobs.parameters import contract, parse
+from geolab.jobs.reconcile import from_report, reconcile
+from geolab.jobs.record import NOBODY, Record
+from geolab.jobs.references import Input, inputs
+from geolab.settings import Settings
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A run that was asked for. reused: it was there before."""
+
+    run_id: str
+    reused: bool
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A notebook with parameters that fit, and the key of that work."""
+
+    notebook: Path
+    name: str
+    values: dict[str, Any]
+    inputs: list[Input]
+    key: str
+
+
+def key_of(
+    name: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    needs: Iterable[str] = (),
+) -> tuple[str, dict[str, Any]]:
+    """The key of this work, and its parameters in full; nothing is asked for.
+
+    needs: keys of the runs whose results it takes.
+    """
+    checked = _check(name, parameters, settings or settings_module.load(), needs)
+    return checked.key, checked.values
+
+
+def _check(
+    name: str | Path, parameters: Mapping[str, Any] | None, settings: Settings, needs: Iterable[str] = ()
+) -> _Checked:
+    path = find_notebook(name)
+    agreed = contract(path)
+    values = parse(agreed, parameters or {}, settings=settings)
+    found = inputs(agreed.parameters, values, settings)
+    return _Checked(path, agreed.name, values, found, keys.key(path, values, found, needs))
+
+
+def enqueue(
+    name: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    needs: Iterable[str] = (),
+    pipeline: str = "",
+    slot: str = "",
+    priority: int = 0,
+    retries: int = 0,
+    backoff_s: float = 10,
+    timeout_s: float | None = None,
+    memory_mb: float | None = None,
+    gpu: int = 0,
+    not_before: float = 0,
+    force: bool = False,
+) -> Submitted:
+    """The run of this notebook, queued for whoever claims it first; nothing is started.
+
+    A finished run with the same key is returned (unless forced), and so is one that is in progress.
+    """
+    settings = settings or settings_module.load()
+    checked = _check(name, parameters, settings, needs)
+    new = Record(
+        ids.new(),
+        checked.name,
+        checked.key,
+        checked.values,
+        created=time.time(),
+        force=force,
+        timeout_s=_positive("timeout", timeout_s),
+        priority=priority,
+        retries=retries,
+        backoff_s=backoff_s,
+        not_before=not_before,
+        memory_mb=_positive("memory limit", memory_mb),
+        gpu=gpu,
+        pipeline=pipeline,
+        slot=slot,
+    )
+    return _queued(settings, open_ledger(settings), new, checked)[0]
+
+
+def submit(
+    name: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    force: bool = False,
+    timeout_s: float | None = None,
+    memory_mb: float | None = None,
+    retries: int = 0,
+    backoff_s: float = 10,
+    pipeline: str = "",
+    slot: str = "",
+) -> Submitted:
+    """The run of this notebook with these parameters, started in a process of its own if need be.
+
+    A finished run with the same key is returned (unless forced), and so is one that is in progress;
+    one that waits for anyone is started.
+    """
+    settings = settings or settings_module.load()
+    checked = _check(name, parameters, settings)
+    ledger = open_ledger(settings)
+    new = Record(
+        ids.new(),
+        checked.name,
+        checked.key,
+        checked.values,
+        owner=processes.owner(host=settings.host),
+        lease_until=ledger.now() + settings.lease_s,
+        created=time.time(),
+        force=force,
+        timeout_s=_positive("timeout", timeout_s),
+        memory_mb=_positive("memory limit", memory_mb),
+        retries=retries,
+        backoff_s=backoff_s,
+        pipeline=pipeline,
+        slot=slot,
+    )
+    reconcile(settings, ledger)
+    submitted, queued = _queued(settings, ledger, new, checked)
+    if queued is not None and (queued.waiting or not submitted.reused):
+        _start(settings, ledger, queued)
+    return submitted
+
+
+def _positive(what: str, value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise BadInput(what, found=value, expected="a number above 0")
+    return value
+
+
+def _queued(
+    settings: Settings, ledger: Ledger, new: Record, checked: _Checked
+) -> tuple[Submitted, Record | None]:
+    """The new run in the ledger, or the one that does the same work already."""
+    finished = None if new.force else _finished(settings, ledger, new)
+    if finished is not None:
+        return Submitted(finished.id, reused=True), None
+    _prepare(settings, new, checked)
+    queued = ledger.enqueue(new)
+    if queued.id != new.id and record.abandoned(queued, ledger.now(), host=settings.host):
+        reconcile(settings, ledger)  # it was about to be lost, and now it is
+        queued = ledger.enqueue(new)
+    if queued.id != new.id:
+        shutil.rmtree(folders.private(settings, new.id))
+    return Submitted(queued.id, reused=queued.id != new.id), queued
+
+
+def _finished(settings: Settings, ledger: Ledger, new: Record) -> Record | None:
+    """The published run with the same key: it exists exactly when its report does."""
+    done = from_report(folders.published(settings, new))
+    if done is None or done.key != new.key:
+        return None
+    if done.id not in (run.id for run in ledger.runs(key=new.key)):
+        ledger.put(done)
+    return done
+
+
+def _prepare(settings: Settings, new: Record, checked: _Checked) -> None:
+    """Make the private folder with a copy of the notebook: what runs is what was checked."""
+    folder = folders.private(settings, new.id)
+    with folders.writing(folder):
+        folder.mkdir(parents=True)
+        shutil.copyfile(checked.notebook, folder / folders.SOURCE)
+        _describe(folder, new, [asdict(one) for one in checked.inputs])
+        events.append(folder, "asked", notebook=str(checked.notebook))
+
+
+def _describe(folder: Path, new: Record, found: list[dict[str, Any]]) -> None:
+    described = {"id": new.id, "name": new.notebook, "key": new.key, "parameters": new.parameters}
+    text = json.dumps(described | {"inputs": found})
+    (folder / folders.DESCRIBED).write_text(text, encoding="utf-8")
+
+
+def _start(settings: Settings, ledger: Ledger, new: Record) -> None:
+    folder = folders.private(settings, new.id)
+    with folders.writing(folder), (folder / folders.LOG).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "geolab.jobs.worker", new.id],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | environment.of_worker(settings) | environment.of_run(folder, new.id),
+        )
+    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie
+    owner, lease = processes.owner(process.pid, host=settings.host), ledger.now() + settings.lease_s
+    ledger.update(new.id, lambda run: record.hand_over(run, owner=owner, lease_until=lease))
+
+
+# ---------------------------------------------------------------- again
+
+
+def next_attempt(settings: Settings, failed: Record) -> Record:
+    """What is to be tried once more after a failure: a run of its own, with a folder, not yet queued."""
+    new = replace(
+        failed,
+        id=ids.new(),
+        state="queued",
+        owner=NOBODY,
+        lease_until=0.0,
+        cancel=False,
+        created=time.time(),
+        started=None,
+        finished=None,
+        folder="",
+        error="",
+        cause="",
+        retries=failed.retries - 1,
+        backoff_s=record.backoff(failed, 2),
+    )
+    old, folder = folders.private(settings, failed.id), folders.private(settings, new.id)
+    folder.mkdir(parents=True)
+    shutil.copyfile(old / folders.SOURCE, folder / folders.SOURCE)
+    _describe(folder, new, json.loads((old / folders.DESCRIBED).read_bytes())["inputs"])
+    events.append(folder, "asked", notebook=_asked(old))
+    return new
+
+
+def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
+    """The work of a run that did not succeed, started once more with the notebook as it is now.
+
+    Raises NotFound for a notebook that is no longer where it was, BadInput for a run that succeeded
+    or is in progress.
+    """
+    settings = settings or settings_module.load()
+    ledger = open_ledger(settings)
+    reconcile(settings, ledger)
+    run = ledger.get(run_id)
+    if run.active or run.state == "succeeded":
+        raise BadInput("run", found=f"{run.id}, which is {run.state}", expected="one that did not succeed")
+    return submit(
+        _notebook_of(run),
+        run.parameters,
+        settings=settings,
+        timeout_s=run.timeout_s,
+        memory_mb=run.memory_mb,
+        backoff_s=run.backoff_s,
+        pipeline=run.pipeline,
+        slot=run.slot,
+    )
+
+
+def _notebook_of(run: Record) -> str:
+    asked = _asked(Path(run.folder)) if run.folder else ""
+    if asked and not Path(asked).is_file():
+        raise NotFound(
+            "notebook", asked, remedy=f"run {run.id} was made of it; give its new place to geolab run"
+        )
+    return asked or run.notebook
+
+
+def _asked(folder: Path) -> str:
+    """The notebook's file when the run was asked for."""
+    return next((str(e["notebook"]) for e in events.read(folder) if e["event"] == "asked"), "")
+
+
+def to_retry(*, settings: Settings | None = None) -> list[str]:
+    """The newest run of each piece of work whose last attempt failed or was lost, oldest first."""
+    settings = settings or settings_module.load()
+    ledger = open_ledger(settings)
+    reconcile(settings, ledger)
+    newest: dict[str, Record] = {}
+    for run in ledger.runs():
+        newest.setdefault(run.key, run)
+    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost"))
