@@ -13,7 +13,9 @@ import platform
 import signal
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,25 @@ from geolab.jobs import folders
 from geolab.jobs.ledger import open_ledger
 from geolab.jobs.record import Record
 from geolab.pipeline import poolworker
+from geolab.pipeline.devices import Devices, visible
 from geolab.pipeline.engines import task_name
 from geolab.pipeline.pool import Pool
 from geolab.settings import Settings
 
 CONNECT_S = 10.0  # for a scheduler to answer, and for one that went away to come back
+ASK_S = 2.0  # between questions for its workers
 
-_pool: Pool | None = None
-_settings: Settings | None = None
+
+@dataclass(frozen=True)
+class _Own:
+    """What a Dask worker has for the runs that are sent to it."""
+
+    settings: Settings
+    pool: Pool
+    devices: Devices
+
+
+_mine: _Own | None = None
 _lock = threading.Lock()
 
 
@@ -46,6 +59,8 @@ class DaskEngine:
 
     def __init__(self, url: str, settings: Settings):
         self.url, self.settings = url, settings
+        self._known: dict[str, Any] = {}
+        self._asked = float("-inf")
         _quiet()
         try:
             self.client = Client(url, timeout=CONNECT_S, set_as_default=False)
@@ -61,10 +76,13 @@ class DaskEngine:
 
     def push(self, run: Record) -> Future[str]:
         resources = {"GPU": run.gpu} if run.gpu else None
-        known = str(self.settings.home), geolab.__version__, run.id
+        known = str(self.settings.home), geolab.__version__, run.id, run.gpu
         return self.executor.submit(
             perform, *known, key=task_name(run), resources=resources, priority=run.priority
         )
+
+    def takes(self, run: Record) -> bool:  # noqa: ARG002 - its scheduler counts the GPUs of its workers
+        return True
 
     def slots(self) -> int:
         return sum(one["nthreads"] for one in self._workers().values())
@@ -85,7 +103,11 @@ class DaskEngine:
         self.client.close(timeout=CONNECT_S)
 
     def _workers(self) -> dict[str, Any]:
-        return self.client.scheduler_info(n_workers=-1)["workers"]
+        """What is known of the workers, at most so old as a heartbeat of theirs."""
+        if time.monotonic() > self._asked + ASK_S:
+            self._known = self.client.scheduler_info(n_workers=-1)["workers"]
+            self._asked = time.monotonic()
+        return self._known
 
 
 _REMEDY = "start one with `dask scheduler`, and workers with `geolab worker --engine URL`"
@@ -111,27 +133,31 @@ def _other_version(who: str, found: str, expected: str) -> str:
 # ---------------------------------------------------------------- the task
 
 
-def perform(home: str, version: str, run_id: str) -> str:
+def perform(home: str, version: str, run_id: str, gpu: int) -> str:
     """The state in which this worker left the run; empty if somebody else has it. Raises EngineError.
 
     home, version: the driver's workspace, which a worker that was started without one uses too.
     """
     if version != geolab.__version__:
         raise EngineError(_other_version(_here(), geolab.__version__, version))
-    settings, pool = _own_pool(home)
-    _check_sees(settings, run_id)
-    return pool.submit(poolworker.perform, run_id).result()
+    mine = _own(home)
+    _check_sees(mine.settings, run_id)
+    gpus = mine.devices.take(gpu)  # as many are free: the scheduler counts them
+    try:
+        return mine.pool.submit(poolworker.perform, run_id, gpus).result()
+    finally:
+        mine.devices.give_back(gpus)
 
 
-def _own_pool(home: str) -> tuple[Settings, Pool]:
-    """The settings and the pool of this Dask worker, made at its first task."""
-    global _pool, _settings
+def _own(home: str) -> _Own:
+    """What this Dask worker has for runs, made at its first task."""
+    global _mine
     with _lock:
-        if _settings is None:
-            _settings = settings_module.load(os.environ.get("GEOLAB_HOME") or _existing(home))
-        if _pool is None:
-            _pool = Pool(_settings, distributed.get_worker().state.nthreads)
-    return _settings, _pool
+        if _mine is None:
+            settings = settings_module.load(os.environ.get("GEOLAB_HOME") or _existing(home))
+            pool = Pool(settings, distributed.get_worker().state.nthreads)
+            _mine = _Own(settings, pool, Devices(visible()))
+    return _mine
 
 
 def _existing(home: str) -> str:
@@ -160,33 +186,33 @@ def _here() -> str:
 # ---------------------------------------------------------------- geolab worker --engine URL
 
 
-def worker(url: str, settings: Settings, workers: int = 0, *, gpus: int = 0) -> None:
+def worker(url: str, settings: Settings, workers: int = 0) -> None:
     """Be a Dask worker for runs of this workspace, until stopped. Raises EngineError.
 
-    workers: runs at once (0: as the settings say). gpus: devices it offers, GPU=1 for each.
+    workers: runs at once (0: as the settings say). Each GPU of this machine is offered as GPU=1.
     """
-    global _pool, _settings
+    global _mine
     _quiet()
-    _settings, _pool = settings, Pool(settings, workers)
+    _mine = _Own(settings, Pool(settings, workers), Devices(visible()))
     try:
-        asyncio.run(_serve(url, _pool.workers, gpus))
+        asyncio.run(_serve(url, _mine))
     except (OSError, ValueError) as problem:
         raise EngineError(
             f"no Dask scheduler answers at {url} ({problem}); start one: dask scheduler"
         ) from problem
     finally:
-        _pool.shutdown(cancel_futures=True)
+        _mine.pool.shutdown(cancel_futures=True)
 
 
-async def _serve(url: str, threads: int, gpus: int) -> None:
+async def _serve(url: str, mine: _Own) -> None:
     """Serve the scheduler until it ends or a signal comes."""
     described = {"version": geolab.__version__, "host": platform.node()}
     with tempfile.TemporaryDirectory(prefix="geolab-dask-", ignore_cleanup_errors=True) as scratch:
         async with Worker(
             url,
-            nthreads=threads,
+            nthreads=mine.pool.workers,
             name=f"geolab-{platform.node()}-{os.getpid()}",
-            resources={"GPU": gpus} if gpus else {},
+            resources={"GPU": mine.devices.count} if mine.devices.count else {},
             local_directory=scratch,
             memory_limit=0,  # the runs' own limits count, not those of this process
             death_timeout=CONNECT_S,

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from geolab.errors import BadInput
 from geolab.jobs.record import Record
-from geolab.pipeline import poolworker
+from geolab.pipeline import devices, poolworker
 from geolab.pipeline.pool import Pool
 from geolab.settings import Settings
 
@@ -26,6 +26,10 @@ class Engine(Protocol):
 
     def push(self, run: Record) -> Future[str]:
         """The future of this run, performed somewhere if it can still be claimed then."""
+        ...
+
+    def takes(self, run: Record) -> bool:
+        """Whether it has the GPUs that this run needs, now."""
         ...
 
     def slots(self) -> int:
@@ -78,16 +82,22 @@ class LocalEngine:
 
     def __init__(self, settings: Settings, workers: int = 0):
         self.pool = Pool(settings, workers)
-        self._gpus = 0
+        self.devices = devices.Devices(devices.visible())
 
     def push(self, run: Record) -> Future[str]:
-        return self.pool.submit(poolworker.perform, run.id)
+        mine = self.devices.take(run.gpu)
+        future = self.pool.submit(poolworker.perform, run.id, mine)
+        future.add_done_callback(lambda _: self.devices.give_back(mine))
+        return future
+
+    def takes(self, run: Record) -> bool:
+        return run.gpu <= self.devices.free
 
     def slots(self) -> int:
         return self.pool.workers
 
     def gpus(self) -> int:
-        return self._gpus
+        return self.devices.count
 
     def check(self) -> None:
         return

@@ -17,17 +17,21 @@ from typing import Any
 
 from geolab import settings as settings_module
 from geolab.errors import GeolabError
+from geolab.jobs import worker
+from geolab.pipeline import devices
 from geolab.settings import Settings
 
 _settings: Settings | None = None
 _template: Any = None
 
 
-def perform(run_id: str) -> str:
-    """The state in which this worker left the run; empty if somebody else has it."""
-    from geolab import jobs
+def perform(run_id: str, gpus: tuple[str, ...] = ()) -> str:
+    """The state in which this worker left the run; empty if somebody else has it.
 
-    return jobs.perform(run_id, settings=_settings, template=_template)
+    gpus: the devices that are the run's own; it may see no others.
+    """
+    with devices.only(gpus):
+        return worker.perform(run_id, settings=_settings, template=_template)
 
 
 def main(descriptor: int) -> None:
