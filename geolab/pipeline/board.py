@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geolab.errors import GeolabError
+from geolab.errors import GeolabError, one_line
 from geolab.jobs import references
 from geolab.jobs.ledger import Ledger
 from geolab.pipeline import facts as f
@@ -157,7 +158,7 @@ class Board:
             self._may_run(at, mine, _READY)
             return
         try:
-            key = resolve.key(node, self.resolve(node), self.settings)
+            key = resolve.key(node, self._resolve(node), self.settings)
         except GeolabError as error:
             self._errors[node.slot] = str(error)
             mine.state[at], mine.stuck[at], mine.may_run[at] = _FAILED, True, False
@@ -207,15 +208,18 @@ class Board:
     # ------------------------------------------------------------ telling
 
     def resolve(self, node: Node) -> Resolved:
-        """What a node's run takes; all that it needs must be done. Raises a GeolabError."""
+        """What a node's run takes; all that it needs must be done. Raises a GeolabError.
+
+        Who asks is about to have it run: the next refresh looks at the node again.
+        """
+        self._memory.stages[node.stage.name].fresh[node.index] = True
+        return self._resolve(node)
+
+    def _resolve(self, node: Node) -> Resolved:
         return resolve.resolve(node, self._key_of, self.settings)
 
     def _key_of(self, node: Node) -> str:
         return bytes(self._stages[node.stage.name].key[node.index]).hex()
-
-    def look_again(self, node: Node) -> None:
-        """Let the next refresh decide anew: the same work was found under another name."""
-        self._memory.stages[node.stage.name].fresh[node.index] = True
 
     def ready(self) -> Iterator[Node]:
         """The nodes that can run now: all they need is done, they are not, and have attempts left."""
@@ -241,14 +245,29 @@ class Board:
         """Every node, in the order of stages and axes."""
         self._read_errors()
         for stage in self.pipeline.stages.values():
-            known, mine = self._memory.stages[stage.name], self._stages[stage.name]
-            for index in indices(self.pipeline.present[stage.name]):
-                place, state = cell(self.pipeline, stage, index), STATES[mine.state[index]]
-                other = bytes(mine.run[index]) if state == "succeeded" else b""
-                run_id = other.decode(errors="replace") or known.run_id(index)
-                slot = f"{stage.name}/{place}" if place else stage.name
-                error = self._errors.get(slot) or self._errors.get(run_id, "") if state == "failed" else ""
-                yield Row(stage.name, place, state, run_id, int(known.attempts[index]), error)
+            yield from self._rows(stage, self.pipeline.present[stage.name])
+
+    def failures(self, most: int) -> list[Row]:
+        """The first of the nodes that have failed."""
+        failed = (
+            self._rows(stage, self.pipeline.present[stage.name] & (self._stages[stage.name].state == _FAILED))
+            for stage in self.pipeline.stages.values()
+        )
+        found = list(islice(chain.from_iterable(failed), most))
+        if any(not row.error for row in found):
+            self._read_errors()
+            found = [replace(row, error=row.error or self._errors.get(row.run_id, "")) for row in found]
+        return found
+
+    def _rows(self, stage: Stage, where: Any) -> Iterator[Row]:
+        known, mine = self._memory.stages[stage.name], self._stages[stage.name]
+        for index in indices(where):
+            place, state = cell(self.pipeline, stage, index), STATES[mine.state[index]]
+            other = bytes(mine.run[index]) if state == "succeeded" else b""
+            run_id = other.decode(errors="replace") or known.run_id(index)
+            slot = f"{stage.name}/{place}" if place else stage.name
+            error = (self._errors.get(slot) or self._errors.get(run_id, "")) if state == "failed" else ""
+            yield Row(stage.name, place, state, run_id, int(known.attempts[index]), error)
 
     def _read_errors(self) -> None:
         """Read why runs have failed, in one go."""
@@ -259,7 +278,7 @@ class Board:
         if missing:
             for run in self.ledger.newest(self.pipeline.name):
                 if run.id in missing:
-                    self._errors[run.id] = next(iter(run.error.strip().splitlines()), "")[:300]
+                    self._errors[run.id] = one_line(next(iter(run.error.strip().splitlines()), ""))
 
 
 def _empty(pipeline: Pipeline, stage: Stage) -> _Stage:

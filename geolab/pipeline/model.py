@@ -93,7 +93,7 @@ class Stage:
         return next((need for need in self.needs if need.name == name), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pipeline:
     """A pipeline file with its parameters put in. Stages stand after those that they need.
 
