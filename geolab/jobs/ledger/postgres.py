@@ -44,6 +44,8 @@ _SESSION = """
     SET idle_in_transaction_session_timeout = '30s';
 """
 _CLOCK = "SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION) AS now"
+# Not to_regclass(): that may answer from before the wait for a lock.
+_TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = 'geolab' AND tablename = 'version'"
 _LOCK_OF_THE_TABLES = 0x67656F6C  # "geol": an advisory lock, held while tables are made
 
 
@@ -161,7 +163,7 @@ class PostgresLedger(SqlLedger):
         self._prepared = True
 
     def _version(self, ask: Ask) -> int | None:
-        if ask("SELECT to_regclass('geolab.version') IS NULL AS absent", {})[0]["absent"]:
+        if not ask(_TABLES, {}):
             return None
         return ask("SELECT max(number) AS number FROM geolab.version", {})[0]["number"]
 
