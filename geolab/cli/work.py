@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from geolab import settings
 from geolab.cli import output
-from geolab.errors import BadInput, one_line
+from geolab.errors import BadInput, GeolabError, one_line
 from geolab.settings import Settings
 
 if TYPE_CHECKING:
-    from geolab.jobs import Outcome
+    from geolab.jobs import Outcome, Submitted
 
 
 def add_demo(parsers: Any) -> None:
@@ -48,27 +51,58 @@ def add(parsers: Any) -> None:
     run.add_argument("name", metavar="NAME", help="a name from `geolab notebooks`, or an .ipynb file")
     run.add_argument("-p", dest="parameters", metavar="name=value", action="append", default=[])
     run.add_argument("--force", action="store_true", help="run again even if the same run is finished")
-    run.add_argument("--timeout", type=float, metavar="S", help="stop the run after so many seconds")
+    _add_terms(run)
 
     _add_runs(parsers)
+
+
+def _add_terms(run: argparse.ArgumentParser) -> None:
+    """How a run is to be done: limits, further attempts, who waits for it."""
+    run.add_argument("--timeout", type=float, metavar="S", help="stop the run after so many seconds")
+    run.add_argument(
+        "--memory-limit", type=_megabytes, metavar="SIZE", help="stop it above this, such as 4GB or 500MB"
+    )
+    run.add_argument("--retries", type=int, default=0, metavar="N", help="further attempts after a failure")
+    run.add_argument(
+        "--backoff",
+        type=float,
+        default=10,
+        metavar="S",
+        help="wait before the first of them, then twice as long",
+    )
+    run.add_argument("--priority", type=int, default=0, metavar="N", help="with --queue: higher ones first")
+    when = run.add_mutually_exclusive_group()
+    when.add_argument("--detach", action="store_true", help="do not wait: it goes on without this terminal")
+    when.add_argument("--queue", action="store_true", help="leave it to a `geolab worker`")
+
+
+def _megabytes(text: str) -> float:
+    """A size such as 4GB, 500MB or 0.5TB in units of 1e6 bytes."""
+    found = re.fullmatch(r"([0-9.]+)\s*([MGT])i?B?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a size such as 4GB or 500MB")
+    return float(found[1]) * {"M": 1.0, "G": 1e3, "T": 1e6}[found[2].upper()]
 
 
 def _add_runs(parsers: Any) -> None:
     example = "geolab runs --state failed"
     runs = output.command(parsers, "runs", list_runs, what="the runs so far", example=example)
     runs.add_argument("--state", choices=["queued", "running", "succeeded", "failed", "cancelled", "lost"])
-    verbs = runs.add_subparsers(title="one run", metavar="show|logs|cancel", parser_class=type(runs))
+    verbs = runs.add_subparsers(title="one run", metavar="show|logs|cancel|retry", parser_class=type(runs))
     for verb, call, what in (
         ("show", show_run, "all that is known of one run"),
         ("logs", print_log, "its log; -f follows it"),
         ("cancel", cancel_run, "stop it"),
     ):
-        one = output.command(
-            verbs, verb, call, what=what, example=f"geolab runs {verb} ID", json_output=verb != "logs"
-        )
+        one = output.command(verbs, verb, call, what=what, example=f"geolab runs {verb} ID")
         one.add_argument("id", metavar="ID")
         if verb == "logs":
             one.add_argument("-f", dest="follow", action="store_true", help="go on until the run ends")
+    what, example = "try a run that did not succeed once more", "geolab runs retry --failed"
+    again = output.command(verbs, "retry", retry_run, what=what, example=example)
+    again.add_argument("id", metavar="ID", nargs="?")
+    again.add_argument("--failed", action="store_true", help="all whose last attempt failed or was lost")
+    again.add_argument("--detach", action="store_true", help="do not wait for the end")
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -119,14 +153,35 @@ def run_notebook(args: argparse.Namespace) -> int:
 
     found = settings.load()
     texts = dict(_assignment(text) for text in args.parameters)
-    outcome = execute(
-        args.name, texts, settings=found, force=args.force, timeout_s=args.timeout, quiet=args.json
-    )
+    terms = {
+        "force": args.force,
+        "timeout_s": args.timeout,
+        "memory_mb": args.memory_limit,
+        "retries": args.retries,
+        "backoff_s": args.backoff,
+    }
+    if args.queue:
+        return _show_submitted(
+            jobs.enqueue(args.name, texts, settings=found, priority=args.priority, **terms), args.json
+        )
+    if args.detach:
+        return _show_submitted(jobs.submit(args.name, texts, settings=found, **terms), args.json)
+    outcome = execute(args.name, texts, settings=found, quiet=args.json, **terms)
     if args.json:
         output.print_json(jobs.as_json(outcome))
     else:
         show_outcome(outcome)
     return 0 if outcome.state == "succeeded" else 1
+
+
+def _show_submitted(submitted: Submitted, as_json: bool) -> int:
+    from geolab import jobs
+
+    if as_json:
+        output.print_json(jobs.as_json(submitted))
+    else:
+        print(submitted.run_id)
+    return 0
 
 
 def execute(
@@ -136,27 +191,53 @@ def execute(
     settings: Settings,
     force: bool = False,
     timeout_s: float | None = None,
+    memory_mb: float | None = None,
+    retries: int = 0,
+    backoff_s: float = 10,
     quiet: bool = False,
 ) -> Outcome:
     """The outcome of a run, its progress drawn while it lasts; Ctrl-C cancels it."""
     from geolab import jobs
 
-    submitted = jobs.submit(name, parameters, settings=settings, force=force, timeout_s=timeout_s)
+    terms = {"timeout_s": timeout_s, "memory_mb": memory_mb, "retries": retries, "backoff_s": backoff_s}
+    while True:
+        submitted = jobs.submit(name, parameters, settings=settings, force=force, **terms)
+        outcome = _follow(name, submitted, settings, quiet=quiet)
+        if not (submitted.reused and outcome.state in ("cancelled", "lost")):
+            return outcome  # else: somebody else's was stopped: our turn
+
+
+def _follow(name: str, submitted: Submitted, settings: Settings, *, quiet: bool) -> Outcome:
+    """The outcome of a run, or of the attempt that followed it last; Ctrl-C cancels what is ours."""
+    from geolab import jobs
+
+    run_id = submitted.run_id
     try:
-        with output.progress(quiet=quiet) as bar:
-            task = bar.add_task(name, total=None)
-            for event in jobs.watch(submitted.run_id, settings=settings):
-                if event["event"] == "progress" and event["total"]:
-                    what = f"{name}  {one_line(event['what'], 60)}"
-                    bar.update(task, completed=event["done"], total=event["total"], description=what)
-        outcome = jobs.wait(submitted.run_id, settings=settings, reused=submitted.reused)
+        while True:
+            _draw(name, run_id, settings, quiet=quiet)
+            outcome = jobs.wait(run_id, settings=settings, reused=submitted.reused)
+            following = jobs.successor(outcome, settings=settings)
+            if not following:
+                return outcome
+            run_id = following
+            if not quiet:
+                print(f"{one_line(outcome.error, 120)}; trying again", file=sys.stderr)
     except KeyboardInterrupt:
         if not submitted.reused:
-            jobs.cancel(submitted.run_id, settings=settings)
+            jobs.cancel(run_id, settings=settings)
         raise
-    if submitted.reused and outcome.state in ("cancelled", "lost"):  # somebody else's was stopped: our turn
-        return execute(name, parameters, settings=settings, force=force, timeout_s=timeout_s, quiet=quiet)
-    return outcome
+
+
+def _draw(name: str, run_id: str, settings: Settings, *, quiet: bool) -> None:
+    """A line with the progress of a run, until it has ended."""
+    from geolab import jobs
+
+    with output.progress(quiet=quiet) as bar:
+        task = bar.add_task(name, total=None)
+        for event in jobs.watch(run_id, settings=settings):
+            if event["event"] == "progress" and event["total"]:
+                what = f"{name}  {one_line(event['what'], 60)}"
+                bar.update(task, completed=event["done"], total=event["total"], description=what)
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -204,6 +285,10 @@ def print_log(args: argparse.Namespace) -> int:
     from geolab import jobs
 
     found = settings.load()
+    if args.json:  # one object per line: they can be read while they come
+        for line in jobs.log_lines(args.id, follow=args.follow, settings=found):
+            print(json.dumps(line), flush=True)
+        return 0
     pieces = jobs.follow(args.id, settings=found) if args.follow else [_log(args.id, found)]
     for text in pieces:
         sys.stdout.write(text)
@@ -228,3 +313,47 @@ def cancel_run(args: argparse.Namespace) -> int:
     else:
         print(f"run {record.run_id} is {record.state}")
     return 0
+
+
+def retry_run(args: argparse.Namespace) -> int:
+    from geolab import jobs
+
+    found = settings.load()
+    if bool(args.id) == args.failed or (args.failed and args.detach):
+        given = "an ID and --failed" if args.id and args.failed else "--detach" if args.detach else "neither"
+        raise BadInput("runs retry", found=given, expected="ID [--detach], or --failed")
+    if args.failed:
+        return _retry_failed(found, as_json=args.json)
+    submitted = jobs.retry(args.id, settings=found)
+    if args.detach:
+        return _show_submitted(submitted, args.json)
+    name = jobs.show(submitted.run_id, settings=found).notebook
+    outcome = _follow(name, submitted, found, quiet=args.json)
+    if args.json:
+        output.print_json(jobs.as_json(outcome))
+    else:
+        show_outcome(outcome)
+    return 0 if outcome.state == "succeeded" else 1
+
+
+def _retry_failed(found: Settings, *, as_json: bool) -> int:
+    """Try all that failed once more, as many at once as the settings say."""
+    from geolab import jobs
+
+    def again(run_id: str) -> dict[str, Any]:
+        try:
+            submitted = jobs.retry(run_id, settings=found)
+            outcome = jobs.wait(submitted.run_id, settings=found, reused=submitted.reused)
+            return {"retried": run_id} | jobs.as_json(outcome)
+        except GeolabError as problem:
+            return {"retried": run_id, "run_id": "", "state": "refused", "error": str(problem)}
+
+    wanted = jobs.to_retry(settings=found)
+    with ThreadPoolExecutor(found.worker_count()) as pool:
+        rows = list(pool.map(again, wanted))
+    if as_json:
+        output.print_json(rows)
+    else:
+        table = [(r["retried"], r["run_id"], r["state"], one_line(r.get("error", ""), 90)) for r in rows]
+        output.table(["run", "tried again as", "state", "error"], table)
+    return 0 if all(row["state"] == "succeeded" for row in rows) else 1

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import psutil
 
@@ -62,7 +62,8 @@ class Attempt:
         self.publishing = False  # from here on it is too late to stop
         self.over = threading.Event()
         self.state = ""  # the final one
-        self.next_id = ""  # of the attempt that follows a failure
+        self.interrupted = False  # this process was told to end: somebody else shall do the work
+        self.next_id = ""  # of the attempt that follows
         self.meter = Meter()
         self.before = psutil.Process().children(recursive=True)
         self.began = time.monotonic()
@@ -84,9 +85,14 @@ class Attempt:
             self.log.close()
         return self.state or "lost"
 
-    def stop(self, why: str, *, state: str = "cancelled") -> None:
+    def cancel(self, why: str) -> None:
         """End the work from outside, as a signal does."""
-        self._stop(state, why)
+        self._stop("cancelled", why)
+
+    def interrupt(self, why: str) -> None:
+        """End the work because this process must end; it is queued again for others."""
+        self.interrupted = True
+        self._stop("lost", why)
 
     def _start(self, call: Callable[[], None]) -> None:
         thread = threading.Thread(target=call, daemon=True)
@@ -135,7 +141,7 @@ class Attempt:
                 folders.SOURCE,
                 folders.NOTEBOOK,
                 self.run.parameters,
-                log=self.log,
+                log=cast(IO[str], self.log),
                 place=self.place,
                 on_cell=self._on_cell,
                 template=self.template,
@@ -146,13 +152,18 @@ class Attempt:
 
     def _kill(self) -> None:
         """Kill every process that the run started, and none that was there before."""
-        family = [one for one in psutil.Process().children(recursive=True) if one not in self.before]
+        present = psutil.Process().children(recursive=True)
+        family = [one for one in present if one not in self.before and one.pid != self._template_pid()]
         for process in family:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(family, timeout=5)
+
+    def _template_pid(self) -> int | None:
+        """Of the process that kernels are forked from; it may be a newer one than before the run."""
+        return getattr(self.template, "pid", None)
 
     def _on_cell(self, place: Place) -> None:
         events.append(self.folder, "cell", number=place.number, done=place.started - 1, total=place.total)
@@ -201,8 +212,10 @@ class Attempt:
 
     def _measure(self) -> None:
         """Look at processor and memory; stop a run that takes too much."""
-        sample, limit = self.meter.look(), self.run.memory_mb
-        if limit is not None and sample.memory_mb > limit and (exact := self.meter.exact_mb()) > limit:
+        sample, limit = self.meter.look(but=self._template_pid()), self.run.memory_mb
+        if limit is None or sample.memory_mb <= limit:
+            pass
+        elif (exact := self.meter.exact_mb(but=self._template_pid())) > limit:
             self._stop("failed", failure.of_memory(exact, limit, self.place))
         if self.meter.due():
             self._tell("usage", sample.facts())
@@ -275,25 +288,28 @@ class Attempt:
         self.log.end(state, error)
         self._tell("used", self.meter.summary())
         outputs.announce(self.settings, self.folder)
-        following = self._following() if state == "failed" else None
+        following = self._following(state)
         self._finish(state, folders.attempt(self.settings, self.run), error, cause)
-        if following is not None and self.state == "failed":
+        if following is not None and self.state == state:
             self.next_id = self.ledger.enqueue(following).id
 
-    def _following(self) -> Record | None:
+    def _following(self, state: str) -> Record | None:
         """The next attempt, if one is allowed. Pipelines decide themselves when they try again."""
-        if self.run.retries < 1 or self.run.pipeline or not (self.folder / folders.SOURCE).is_file():
+        interrupted = state == "lost" and self.interrupted
+        wanted = interrupted or (state == "failed" and self.run.retries > 0)
+        if not wanted or self.run.pipeline or not (self.folder / folders.SOURCE).is_file():
             return None
         try:
             new = submission.next_attempt(self.settings, self.run)
         except OSError as problem:
             _log.warning("no further attempt: %s", problem)
             return None
-        now = self.ledger.now()
-        lease = now + self.settings.lease_s if self.retrier != NOBODY else 0.0
-        return replace(
-            new, not_before=now + record.backoff(self.run, 1), owner=self.retrier, lease_until=lease
-        )
+        if interrupted:
+            return replace(new, retries=self.run.retries, backoff_s=self.run.backoff_s)
+        now, kept = self.ledger.now(), self.retrier != NOBODY
+        lease = now + self.settings.lease_s if kept else 0.0
+        at = now + record.backoff(self.run, 1)
+        return replace(new, not_before=at, owner=self.retrier, lease_until=lease)
 
     def _finish(self, state: str, folder: Path, error: str, cause: str = "") -> None:
         finish = partial(

@@ -27,12 +27,17 @@ class _Memory(ctypes.Structure):
 
 def count() -> int:
     """How many devices the processes started from here may use."""
-    return len(_visible(_count()))
+    return len(visible())
+
+
+def visible() -> list[int]:
+    """The numbers of these devices."""
+    return _visible(_count())
 
 
 def use() -> Use | None:
     """What the visible devices do now; None where there are none."""
-    found = [_use(number) for number in _visible(_count())]
+    found = [_use(number) for number in visible()]
     known = [one for one in found if one is not None]
     if not known:
         return None

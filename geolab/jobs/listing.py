@@ -128,7 +128,7 @@ def as_json(one: Any) -> dict[str, Any]:
     assert is_dataclass(one)
     assert not isinstance(one, type)
     plain = {name: str(v) if isinstance(v, Path) else v for name, v in asdict(one).items()}
-    return {name: v for name, v in plain.items() if name not in _OPTIONAL or v not in (None, "", 0)}
+    return {name: v for name, v in plain.items() if name not in _OPTIONAL or v not in (None, "")}
 
 
 _OPTIONAL = (
@@ -139,7 +139,6 @@ _OPTIONAL = (
     "eta_s",
     "usage",
     "cause",
-    "priority",
     "pipeline",
     "slot",
     "report",

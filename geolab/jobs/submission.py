@@ -126,8 +126,6 @@ def submit(
     memory_mb: float | None = None,
     retries: int = 0,
     backoff_s: float = 10,
-    pipeline: str = "",
-    slot: str = "",
 ) -> Submitted:
     """The run of this notebook with these parameters, started in a process of its own if need be.
 
@@ -150,8 +148,6 @@ def submit(
         memory_mb=_positive("memory limit", memory_mb),
         retries=retries,
         backoff_s=backoff_s,
-        pipeline=pipeline,
-        slot=slot,
     )
     reconcile(settings, ledger)
     submitted, queued = _queued(settings, ledger, new, checked)
@@ -257,8 +253,8 @@ def next_attempt(settings: Settings, failed: Record) -> Record:
 def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
     """The work of a run that did not succeed, started once more with the notebook as it is now.
 
-    Raises NotFound for a notebook that is no longer where it was, BadInput for a run that succeeded
-    or is in progress.
+    Raises NotFound for a notebook that is no longer where it was, BadInput for a run that succeeded,
+    is in progress, or belongs to a pipeline, which knows what hangs on it.
     """
     settings = settings or settings_module.load()
     ledger = open_ledger(settings)
@@ -266,15 +262,17 @@ def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
     run = ledger.get(run_id)
     if run.active or run.state == "succeeded":
         raise BadInput("run", found=f"{run.id}, which is {run.state}", expected="one that did not succeed")
+    if run.pipeline:
+        remedy = "geolab pipeline run FILE --retry-failed"
+        raise BadInput(
+            "run", found=f"one of the pipeline {run.pipeline}", expected="one alone", remedy=remedy
+        )
     return submit(
         _notebook_of(run),
         run.parameters,
         settings=settings,
         timeout_s=run.timeout_s,
         memory_mb=run.memory_mb,
-        backoff_s=run.backoff_s,
-        pipeline=run.pipeline,
-        slot=run.slot,
     )
 
 
@@ -293,11 +291,14 @@ def _asked(folder: Path) -> str:
 
 
 def to_retry(*, settings: Settings | None = None) -> list[str]:
-    """The newest run of each piece of work whose last attempt failed or was lost, oldest first."""
+    """The newest run of each piece of work whose last attempt failed or was lost, oldest first.
+
+    Those of pipelines are left to their pipeline.
+    """
     settings = settings or settings_module.load()
     ledger = open_ledger(settings)
     reconcile(settings, ledger)
     newest: dict[str, Record] = {}
     for run in ledger.runs():
-        newest.setdefault(run.key, run)
-    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost"))
+        newest.setdefault(run.key, run)  # newest first
+    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost") and not run.pipeline)

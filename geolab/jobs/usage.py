@@ -60,19 +60,20 @@ class Meter:
         self._sums = [0.0, 0.0, 0.0]  # seconds of processor; MB x seconds; GPU percent x seconds
         self._peaks: dict[str, float] = {}
 
-    def family(self) -> list[_Process]:
-        """The processes of the run."""
-        return [one for one in _tree(os.getpid()) if (one.pid, one.started) not in self.before]
+    def family(self, but: int | None = None) -> list[_Process]:
+        """The processes of the run. but: one that serves it and others."""
+        found = _tree(os.getpid())
+        return [one for one in found if one.pid != but and (one.pid, one.started) not in self.before]
 
-    def look(self) -> Sample:
+    def look(self, but: int | None = None) -> Sample:
         """What the run takes now."""
         with self._lock:
-            return self._look()
+            return self._look(but)
 
-    def _look(self) -> Sample:
+    def _look(self, but: int | None) -> Sample:
         now = time.monotonic()
         seconds, self._looked = now - self._looked, now
-        family = self.family()
+        family = self.family(but)
         used = sum(max(0.0, one.cpu_s - self._cpu_s.get((one.pid, one.started), 0.0)) for one in family)
         self._cpu_s |= {(one.pid, one.started): one.cpu_s for one in family}
         device = gpus.use()
@@ -99,9 +100,9 @@ class Meter:
         self._emitted = elapsed
         return True
 
-    def exact_mb(self) -> float:
+    def exact_mb(self, but: int | None = None) -> float:
         """The memory of the run with shared pages counted once; milliseconds for many gigabytes."""
-        return sum(_share_mb(one) for one in self.family())
+        return sum(_share_mb(one) for one in self.family(but))
 
     def summary(self) -> dict[str, float]:
         """Means over the run, and peaks; nothing if it ended before the first look."""

@@ -50,7 +50,7 @@ def attempt(
 ) -> Attempt:
     """The finished attempt at a run that this process has claimed; SIGTERM stops it."""
     made = Attempt(settings, ledger, run, template=template, retrier=retrier)
-    with workplace.on_signal(lambda name: made.stop(f"stopped by {name}"), signal.SIGTERM):
+    with workplace.on_signal(lambda name: made.cancel(f"stopped by {name}"), signal.SIGTERM):
         made.do()
     return made
 

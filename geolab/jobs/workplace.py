@@ -37,7 +37,7 @@ def _printing_into(log: RunLog) -> Iterator[None]:
     try:
         for number in kept:
             os.dup2(target, number)
-        stream = open(target, "w", closefd=False, buffering=1, errors="replace", encoding="utf-8")
+        stream = open(target, "w", closefd=False, buffering=1, errors="replace", encoding="utf-8")  # noqa: SIM115
         with stream, redirect_stdout(stream), redirect_stderr(stream):
             yield
     finally:
