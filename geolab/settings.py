@@ -125,5 +125,6 @@ def _sqlite_path(url: str, key: str) -> Path:
 
 def redacted(url: str) -> str:
     """The URL without the password that it may hold: for messages, logs and reports."""
-    without = re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*(?=@)", r"\1:***", url)
+    # up to the last @: what should have been escaped in a password is a part of it all the same
+    without = re.sub(r"^((?!sqlite|file)[\w+.-]+://[^:@/]*):.*@", r"\1:***@", url)
     return re.sub(r"(?i)([?&](?:password|sslpassword|passfile)=)[^&#]*", r"\1***", without)

@@ -211,10 +211,13 @@ def _translation(query: str) -> LiteralString:
 def _parsed(url: str) -> dict[str, Any]:
     """The parts of a URL, with what lets a lost server be noticed. Raises SettingsError."""
     try:
-        return _NOTICE | conninfo_to_dict(url)
+        parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
+        parts = {"port": "unknown"}
+    if not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):  # or a part of a password with / or @
         expected = "postgresql://user:password@host:port/database, with %-escapes for special characters"
-        raise SettingsError("settings", "ledger_url", found=redacted(url), expected=expected) from None
+        raise SettingsError("settings", "ledger_url", found=redacted(url), expected=expected)
+    return _NOTICE | parts
 
 
 def _reason(error: psycopg.Error) -> str:
