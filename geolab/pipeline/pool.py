@@ -20,12 +20,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
+import psutil
+
 from geolab.errors import EngineError, WorkerLost
-from geolab.jobs import processes
+from geolab.jobs import environment
 from geolab.settings import Settings
 
 LOOK_S = 0.2  # how soon the silent death of a worker is noticed
@@ -122,9 +124,15 @@ class _Slot:
             return
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(wait_s)
-        processes.kill_tree(self.process.pid, itself=False)
-        self.process.kill()
-        self.process.wait()
+            return
+        with suppress(psutil.NoSuchProcess):
+            family = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.kill()  # before its children: it would only wonder where they are
+            self.process.wait()
+            for child in family:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            psutil.wait_procs(family, timeout=1)
 
     def _serve(self) -> None:
         try:
@@ -202,7 +210,7 @@ class _Slot:
                 stdout=self._words,
                 stderr=self._words,
                 start_new_session=True,  # Ctrl-C in the terminal is for the owner, who decides
-                env=os.environ | environment(self.settings),
+                env=os.environ | environment.of_worker(self.settings),
             )
         if self._killed:
             self.kill()
@@ -233,8 +241,3 @@ class _Slot:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The variables by which another process has the same settings."""
-    return {f"GEOLAB_{f.name.upper()}": str(getattr(settings, f.name)) for f in fields(settings)}

@@ -17,12 +17,12 @@ from typing import Any
 
 from geolab import settings as settings_module
 from geolab.errors import GeolabError
-from geolab.jobs import worker
+from geolab.jobs import warm, worker
 from geolab.pipeline import devices
 from geolab.settings import Settings
 
 _settings: Settings | None = None
-_template: Any = None
+_template: warm.Template | None = None
 
 
 def perform(run_id: str, gpus: tuple[str, ...] = ()) -> str:
@@ -36,15 +36,16 @@ def perform(run_id: str, gpus: tuple[str, ...] = ()) -> str:
 
 def main(descriptor: int) -> None:
     """Serve the socket with this number until it is closed."""
-    global _settings
+    global _settings, _template
     os.set_inheritable(descriptor, False)  # a kernel must not hold it open when this process is dead
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     connection = Connection(descriptor)
     _settings = settings_module.load()
-    importlib.import_module("geolab.jobs.execute")  # papermill: a second or two, once
-    _say(connection, "ready")
-    while (call := _hear(connection)) is not None:
-        _say(connection, _answer(*call))
+    with warm.start(_settings) as _template:
+        importlib.import_module("geolab.jobs.execute")  # papermill: a second or two, once
+        _say(connection, "ready")
+        while (call := _hear(connection)) is not None:
+            _say(connection, _answer(*call))
 
 
 def _hear(connection: Connection) -> Any:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError, Future, wait
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,13 @@ from geolab import settings as settings_module
 from geolab.errors import BadInput, EngineError, GeolabError, WorkerLost
 from geolab.pipeline import pool as pool_module
 from geolab.pipeline.pool import Pool
+
+
+@pytest.fixture
+def workspace(workspace, monkeypatch):
+    """Without warm kernels: nothing here runs a notebook, and each template imports for seconds."""
+    monkeypatch.setenv("GEOLAB_WARM", "0")
+    return settings_module.load()
 
 
 def _of_workspace(home: Path) -> list[psutil.Process]:
@@ -32,6 +39,11 @@ def _of_workspace(home: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _both(pool: Pool) -> list[Future[bytes]]:
+    """Two calls that are at work at once if two workers are there, and tell which process did them."""
+    return [pool.submit(subprocess.check_output, ["sh", "-c", "sleep 0.3; echo $PPID"]) for _ in range(2)]
 
 
 def _until(true, seconds: float = 20) -> None:
@@ -52,7 +64,7 @@ def test_calls_are_answered_by_long_lived_processes(workspace):
 
 def test_calls_run_at_once_one_in_each_worker(workspace):
     with Pool(workspace, 2) as pool:
-        wait([pool.submit(time.sleep, 0.01) for _ in range(2)])
+        _until(lambda: len({one.result() for one in _both(pool)}) == 2)
         began = time.monotonic()
         wait([pool.submit(time.sleep, 1.0) for _ in range(2)])
         assert time.monotonic() - began < 1.9
