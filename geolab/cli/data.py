@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from geolab import settings
-from geolab.cli import output
+from geolab.cli import output, town
 from geolab.errors import BadInput
 
 
 def add(parsers: Any) -> None:
     """Add the commands."""
-    town = output.command(
-        parsers,
-        "town",
-        write_town,
-        what="write the sample world's files: a town at two dates, its exact changes, drone photos",
-        example="geolab town /tmp/town --seed 3 --size 1024",
-    )
-    town.add_argument("folder", metavar="DIR", type=Path)
-    town.add_argument("--seed", type=int, default=0, help="another seed, another town (default 0)")
-    town.add_argument("--size", type=int, default=1024, metavar="PX", help="side in pixels (default 1024)")
-
-    town.add_argument("--photos", type=int, default=24, help="how many drone photos (default 24)")
-
+    town.add(parsers)
     ingest = output.command(
         parsers,
         "ingest",
@@ -52,21 +39,6 @@ def add(parsers: Any) -> None:
     )
     search.add_argument("--filter", metavar="CQL2", help="such as \"gsd < 1 and title like 'town%%'\"")
     search.add_argument("--limit", type=int, default=100, help="at most so many (default 100)")
-
-
-def write_town(args: argparse.Namespace) -> int:
-    from geolab import town
-
-    written = town.write(args.folder, seed=args.seed, size_px=args.size, photos=args.photos)
-    rasters = [written.before, written.after, written.change, written.dsm_before, written.dsm_after]
-    others = [written.readme, *written.photos, *([written.cameras] if written.cameras else [])]
-    files = [str(path) for path in rasters + others]
-    if args.json:
-        output.print_json({"folder": str(args.folder.absolute()), "files": files})
-        return 0
-    print(f"{len(files)} files in {args.folder.absolute()}")
-    print(f"next: geolab ingest {args.folder} --collection town")
-    return 0
 
 
 def ingest_files(args: argparse.Namespace) -> int:
