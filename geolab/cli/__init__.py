@@ -58,7 +58,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def _parser() -> Parser:
-    from geolab.cli import data, doctor, grid, schedule, splats, work, workers
+    from geolab.cli import data, doctor, grid, pipelines, schedule, splats, work, workers
 
     parser = Parser(
         prog="geolab",
@@ -67,7 +67,17 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"geolab {__version__}")
     made: Any = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for part in (work.add_demo, data.add, grid.add, work.add, workers.add, schedule.add, splats.add, doctor.add):
+    for part in (
+        work.add_demo,
+        data.add,
+        grid.add,
+        work.add,
+        pipelines.add,
+        workers.add,
+        schedule.add,
+        splats.add,
+        doctor.add,
+    ):
         part(made)
     return parser
 
