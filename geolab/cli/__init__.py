@@ -58,7 +58,7 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def _parser() -> Parser:
-    from geolab.cli import data, doctor, grid, pipelines, schedule, splats, work, workers
+    from geolab.cli import data, doctor, grid, new, pipelines, schedule, splats, work, workers
 
     parser = Parser(
         prog="geolab",
@@ -72,6 +72,7 @@ def _parser() -> Parser:
         data.add,
         grid.add,
         work.add,
+        new.add,
         pipelines.add,
         workers.add,
         schedule.add,
