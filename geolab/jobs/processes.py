@@ -89,8 +89,8 @@ def kill_tree(pid: int, *, itself: bool) -> None:
 
 
 def kill_owner(one: Owner, *, host: str = "") -> None:
-    """Kill the owner with all its children, if it lives on this machine."""
-    if is_here(one, host=host) and not is_dead(one, host=host):
+    """Kill the owner with all its children, if it lives on this machine and is not this process."""
+    if one.pid != os.getpid() and is_here(one, host=host) and not is_dead(one, host=host):
         kill_tree(one.pid, itself=True)
 
 

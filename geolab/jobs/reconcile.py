@@ -25,7 +25,7 @@ def reconcile(settings: Settings, ledger: Ledger) -> None:
     lost. Called before every listing and submission; costs a query when there is nothing to do.
     """
     abandoned = partial(record.abandoned, now=ledger.now(), host=settings.host)
-    gone = [run for run in ledger.runs(states=record.ACTIVE) if abandoned(run)]
+    gone = [run for run in ledger.held() if abandoned(run)]
     if any(not (run.waiting or processes.is_dead(run.owner, host=settings.host)) for run in gone):
         time.sleep(2 * settings.heartbeat_s)  # after a suspended night a living owner renews its lease first
     for run in gone:
@@ -72,7 +72,11 @@ def _is_of(run: Record, folder: Path) -> bool:
 def _tidy_leftovers(settings: Settings, ledger: Ledger) -> None:
     """Put away the private folders of runs that are over."""
     root = folders.private_root(settings)
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+    found = sorted(root.iterdir()) if root.is_dir() else []
+    active = ledger.active() if found else set()
+    for folder in found:
+        if folder.name in active:
+            continue
         try:
             run = ledger.get(folder.name)
         except NotFound:

@@ -168,8 +168,8 @@ def test_a_change_that_fails_changes_nothing(ledger):
 def test_the_most_important_and_then_the_oldest_run_is_claimed_first(ledger):
     me = processes.owner()
     first, second, urgent = _waiting("1"), _waiting("2"), _waiting("3", priority=5)
-    first, second = sorted((first, second), key=lambda run: run.id)
-    for run in (second, urgent, first):
+    first, second = sorted((first, second), key=lambda run: run.id, reverse=True)  # its clock is ahead
+    for run in (first, urgent, second):
         ledger.enqueue(run)
     before = ledger.now()
     taken = [ledger.claim_next(owner=me, lease_s=LEASE_S) for _ in range(4)]
@@ -379,8 +379,6 @@ def test_the_newest_run_of_every_slot_and_all_that_was(ledger, monkeypatch):
         for slot in slots[: 8 - 2 * attempt]:
             run = replace(_waiting(f"{slot} {attempt}", pipeline="p", slot=slot), state="failed")
             run = replace(run, cause="kernel died", started=1.0 if attempt else None)
-            while past and run.id < past[-1][4]:  # ids of one millisecond are in no order
-                run = replace(run, id=ids.new())
             ledger.put(run)
             expected[slot] = run
             past.append((slot, run.key, "failed", "kernel died", run.id))
@@ -392,6 +390,34 @@ def test_the_newest_run_of_every_slot_and_all_that_was(ledger, monkeypatch):
     for unknown in ("nosuch", ""):
         assert list(ledger.newest(unknown)) == list(ledger.history(unknown)) == []
         assert ledger.executions(unknown) == 0
+
+
+def test_what_the_ledger_heard_of_last_is_newest_whatever_the_clocks_say(ledger):
+    late, early = sorted(
+        (_waiting("k", pipeline="p", slot="s"), _waiting("k", pipeline="p", slot="s")),
+        key=lambda run: run.id,
+        reverse=True,
+    )
+    ledger.enqueue(late)  # from a machine whose clock is ahead
+    ledger.update(late.id, lambda run: replace(run, state="failed"))
+    ledger.enqueue(early)
+    assert [run.id for run in ledger.newest("p")] == [early.id]
+    assert [one[4] for one in ledger.history("p")] == [late.id, early.id]
+    assert [run.id for run in ledger.runs(key="k")] == [early.id, late.id]
+    ledger.put(replace(late, state="failed", error="told again"))
+    assert [run.id for run in ledger.newest("p")] == [early.id]
+
+
+def test_what_may_be_abandoned_is_found_among_many_that_wait(ledger):
+    waiting = ledger.enqueue(_waiting("waits"))
+    cancelled = ledger.enqueue(_waiting("cancelled"))
+    ledger.update(cancelled.id, record.ask_to_cancel)
+    owned, done = ledger.enqueue(_run("owned")), replace(_run("done"), state="failed")
+    ledger.put(done)
+    ledger.enqueue(_waiting("running", priority=1))
+    running = ledger.claim_next(owner=processes.owner(), lease_s=LEASE_S)
+    assert {run.id for run in ledger.held()} == {cancelled.id, owned.id, running.id}
+    assert ledger.active() == {waiting.id, cancelled.id, owned.id, running.id}
 
 
 def test_what_is_known_of_a_pipeline_comes_back_as_it_was_put(ledger):
@@ -468,6 +494,17 @@ def test_only_the_owner_may_renew_place_and_finish():
     cancelled = record.ask_to_cancel(running)
     assert cancelled is not None
     assert record.place(cancelled, owner=me, folder="x") is None
+
+
+def test_an_end_that_is_told_twice_is_true_twice():
+    me = processes.owner()
+    running = record.claim(_run(), owner=me, lease_until=9.0, now=1.0)
+    end = partial(record.finish, owner=me, state="failed", folder="x", error="e", cause="memory")
+    ended = end(running, now=2.0)
+    assert end(ended, now=3.0) == ended
+    assert record.finish(ended, owner=me, state="succeeded", now=3.0, folder="x") is None
+    assert end(replace(ended, owner=replace(me, pid=1)), now=3.0) is None
+    assert end(replace(ended, finished=10.0), now=11.0) is None  # settled by another, after the lease
 
 
 def test_a_run_is_abandoned_when_its_owner_is_dead_or_its_lease_is_over():

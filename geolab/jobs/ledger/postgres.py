@@ -46,6 +46,7 @@ _SESSION = """
 _CLOCK = "SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION) AS now"
 # Not to_regclass(): that may answer from before the wait for a lock.
 _TABLES = "SELECT 1 FROM pg_tables WHERE schemaname = 'geolab' AND tablename = 'version'"
+_NUMBER = "number BIGINT GENERATED ALWAYS AS IDENTITY"
 _LOCK_OF_THE_TABLES = 0x67656F6C  # "geol": an advisory lock, held while tables are made
 
 
@@ -53,6 +54,7 @@ class PostgresLedger(SqlLedger):
     """A ledger in the schema `geolab` of a database. Connections are kept for the next call."""
 
     locked = " FOR UPDATE"
+    number = "DEFAULT"
 
     def __init__(self, url: str):
         self._idle: list[Connection] = []
@@ -183,7 +185,7 @@ def _tables() -> list[str]:
     return [
         "CREATE SCHEMA IF NOT EXISTS geolab",
         # room in each page, so that a renewed lease touches no index
-        f"CREATE TABLE runs ({_ordered(RUN_COLUMNS)}) WITH (fillfactor = 70)",
+        f"CREATE TABLE runs ({_ordered(RUN_COLUMNS)}, {_NUMBER}) WITH (fillfactor = 70)",
         f"CREATE UNIQUE INDEX {unique}",
         *(f"CREATE INDEX {index}" for index in indices),
         f"CREATE TABLE pipelines ({_ordered(CONTROL_COLUMNS)})",

@@ -81,7 +81,18 @@ class Ledger(Protocol):
         slot: str = "",
         limit: int = 0,
     ) -> list[Record]:
-        """The runs, newest first."""
+        """The runs, newest first: in the order in which the ledger heard of them."""
+        ...
+
+    def held(self) -> list[Record]:
+        """The active runs that have an owner, and those that wait and are to be cancelled.
+
+        All that may be abandoned is among them, however many wait.
+        """
+        ...
+
+    def active(self) -> set[str]:
+        """The ids of all runs that are not over."""
         ...
 
     def now(self) -> float:

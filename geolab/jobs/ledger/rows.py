@@ -35,6 +35,8 @@ ADDED = (  # in version 2
     "cause TEXT NOT NULL DEFAULT ''",
 )
 RUN_COLUMNS = ", ".join([_FIRST, *ADDED])
+# The order in which the ledger heard of the runs: ids hold the times of clocks that differ between machines.
+NUMBER = "number INTEGER NOT NULL DEFAULT 0"
 CONTROL_COLUMNS = """
     name TEXT PRIMARY KEY, state TEXT NOT NULL, file TEXT NOT NULL, parameters TEXT NOT NULL,
     engine TEXT NOT NULL, dashboard TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
@@ -47,10 +49,12 @@ INDICES_FIRST = (
 )
 INDICES_ADDED = (
     # with all that a claim asks for, so that it looks up no row but the one it takes
-    "runs_waiting ON {runs} (priority DESC, id, not_before, gpu, cancel, pipeline)"
+    "runs_waiting ON {runs} (priority DESC, number, id, not_before, gpu, cancel, pipeline)"
     " WHERE state = 'queued' AND host = ''",
-    "runs_of_slot ON {runs} (pipeline, slot, id) WHERE pipeline <> ''",
-    "runs_of_pipeline ON {runs} (pipeline, id) WHERE pipeline <> ''",
+    "runs_held ON {runs} (id) WHERE state IN ('queued', 'running') AND (host <> '' OR cancel = 1)",
+    "runs_by_number ON {runs} (number)",
+    "runs_of_slot ON {runs} (pipeline, slot, number) WHERE pipeline <> ''",
+    "runs_of_pipeline ON {runs} (pipeline, number) WHERE pipeline <> ''",
 )
 
 

@@ -50,37 +50,42 @@ class Taken(Exception):
     """A row that a unique index refuses."""
 
 
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(f':{n}' for n in names)})"  # noqa: S608
+
+
 def _upsert(table: str, names: tuple[str, ...]) -> str:
-    values, changes = (f":{n}" for n in names), (f"{n} = excluded.{n}" for n in names[1:])
-    return (
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(values)}) "  # noqa: S608 - names of ours
-        f"ON CONFLICT ({names[0]}) DO UPDATE SET {', '.join(changes)}"
-    )
+    changes = (f"{n} = excluded.{n}" for n in names[1:])
+    return f"{_insert(table, names)} ON CONFLICT ({names[0]}) DO UPDATE SET {', '.join(changes)}"
 
 
-_PUT, _PUT_CONTROL = _upsert("runs", RUN_NAMES), _upsert("pipelines", CONTROL_NAMES)
+_NUMBERED = (*RUN_NAMES, "number")
+_PUT = _upsert("runs", _NUMBERED).replace(", number = excluded.number", "")
+_PUT_CONTROL = _upsert("pipelines", CONTROL_NAMES)
+_ENQUEUE = f"{_insert('runs', _NUMBERED)} ON CONFLICT DO NOTHING RETURNING attempt".replace(
+    ":attempt", "(SELECT count(*) + 1 FROM runs WHERE key = :key)"
+)
 _CHANGE = f"UPDATE runs SET {', '.join(f'{n} = :{n}' for n in RUN_NAMES[1:])} WHERE id = :id"  # noqa: S608
-_ENQUEUE = f"""
-    INSERT INTO runs ({", ".join(RUN_NAMES)}) VALUES ({", ".join(f":{n}" for n in RUN_NAMES)})
-    ON CONFLICT DO NOTHING RETURNING attempt
-""".replace(":attempt", "(SELECT count(*) + 1 FROM runs WHERE key = :key)")  # noqa: S608
 _ONE = "SELECT * FROM runs WHERE id = :id"
 _BEGINNING = "SELECT * FROM runs WHERE substr(id, 1, :length) = :start LIMIT 2"
 _CONTROL = "SELECT * FROM pipelines WHERE name = :name"
 _ACTIVE = "SELECT * FROM runs WHERE key = :key AND state IN ('queued', 'running')"
+_ACTIVE_IDS = "SELECT id FROM runs WHERE state IN ('queued', 'running')"
+_HELD = "SELECT * FROM runs WHERE state IN ('queued', 'running') AND (host <> '' OR cancel = 1) ORDER BY id"
 _PAUSED = "SELECT name FROM pipelines WHERE state <> 'active'"
 _NEXT = f"""
     FROM runs WHERE state = 'queued' AND host = '' AND cancel = 0 AND gpu <= :gpus
     AND not_before <= :now AND pipeline NOT IN ({_PAUSED})
 """
 _NEWEST = """
-    SELECT * FROM runs AS one WHERE pipeline = :pipeline AND pipeline <> '' AND slot > :after AND id =
-    (SELECT max(id) FROM runs WHERE pipeline = one.pipeline AND pipeline <> '' AND slot = one.slot)
+    SELECT * FROM runs AS one WHERE pipeline = :pipeline AND pipeline <> '' AND slot > :after AND NOT EXISTS
+    (SELECT 1 FROM runs WHERE pipeline = one.pipeline AND pipeline <> '' AND slot = one.slot
+     AND (number, id) > (one.number, one.id))
     ORDER BY slot LIMIT :page
 """
 _HISTORY = """
-    SELECT slot, key, state, cause, id FROM runs WHERE pipeline = :pipeline AND pipeline <> ''
-    AND id > :after ORDER BY id LIMIT :page
+    SELECT slot, key, state, cause, id, number FROM runs WHERE pipeline = :pipeline AND pipeline <> ''
+    AND number > :after ORDER BY number LIMIT :page
 """
 _EXECUTIONS = """
     SELECT count(*) AS number FROM runs WHERE pipeline = :pipeline AND pipeline <> '' AND started IS NOT NULL
@@ -94,6 +99,7 @@ class SqlLedger(ABC):
     """
 
     locked = ""  # what a SELECT ends with that locks its row
+    number: str  # what makes the next number of a run
 
     def __init__(self) -> None:
         self._doubtful: list[Record] = []
@@ -130,7 +136,7 @@ class SqlLedger(ABC):
 
     def enqueue(self, run: Record) -> Record:
         for _ in range(100):  # between the two statements the other run of this key may end
-            added = self._ask(_ENQUEUE, row_of(run))
+            added = self._ask(_ENQUEUE.replace(":number", self.number), row_of(run))
             if added:
                 return replace(run, attempt=added[0]["attempt"])
             found = self._ask(_ACTIVE, {"key": run.key})
@@ -140,7 +146,7 @@ class SqlLedger(ABC):
 
     def claim_next(self, *, owner: Owner, lease_s: float, gpus: int = 0, pipeline: str = "") -> Record | None:
         only = " AND pipeline = :pipeline" if pipeline else ""
-        query = f"{_NEXT}{only} ORDER BY priority DESC, id LIMIT 1"
+        query = f"{_NEXT}{only} ORDER BY priority DESC, number, id LIMIT 1"
 
         def find(ask: Ask, now: float) -> Record | None:
             return self._next(ask, query, {"now": now, "gpus": gpus, "pipeline": pipeline})
@@ -201,7 +207,7 @@ class SqlLedger(ABC):
     def put(self, run: Record) -> None:
         try:
             with self._writing() as ask:
-                ask(_PUT, row_of(run))
+                ask(_PUT.replace(":number", self.number), row_of(run))
         except Taken:
             found = f"a second active run of key {run.key}"
             raise BadInput("run", found=found, expected="one at a time") from None
@@ -226,22 +232,27 @@ class SqlLedger(ABC):
         asked = {name: value for name, value in given.items() if value}
         query = f"""
             SELECT * FROM runs WHERE state IN ({", ".join(f":{name}" for name in wanted)})
-            {"".join(f" AND {name} = :{name}" for name in asked)} ORDER BY id DESC LIMIT :limit
+            {"".join(f" AND {name} = :{name}" for name in asked)} ORDER BY number DESC, id DESC LIMIT :limit
         """  # noqa: S608 - only names of ours are put in
         return [record_of(row) for row in self._ask(query, wanted | asked | {"limit": limit or 2**62})]
+
+    def held(self) -> list[Record]:
+        return [record_of(row) for row in self._ask(_HELD, {})]
+
+    def active(self) -> set[str]:
+        return {row["id"] for row in self._ask(_ACTIVE_IDS, {})}
 
     # ------------------------------------------------------------ pipelines
 
     def newest(self, pipeline: str) -> Iterator[Record]:
-        for row in self._pages(_NEWEST, pipeline, "slot"):
+        for row in self._pages(_NEWEST, pipeline, "slot", ""):
             yield record_of(row)
 
     def history(self, pipeline: str) -> Iterator[Past]:
-        for row in self._pages(_HISTORY, pipeline, "id"):
+        for row in self._pages(_HISTORY, pipeline, "number", 0):
             yield row["slot"], row["key"], row["state"], row["cause"], row["id"]
 
-    def _pages(self, query: str, pipeline: str, by: str) -> Iterator[Row]:
-        after = ""
+    def _pages(self, query: str, pipeline: str, by: str, after: str | int) -> Iterator[Row]:
         while page := self._ask(query, {"pipeline": pipeline, "after": after, "page": PAGE}):
             yield from page
             after = page[-1][by]

@@ -18,6 +18,8 @@ from geolab.jobs.record import Record
 class SqliteLedger(SqlLedger):
     """A ledger in one SQLite file. Connections are kept for the next call."""
 
+    number = "(SELECT coalesce(max(number), 0) + 1 FROM runs)"
+
     def __init__(self, path: Path):
         self._idle: list[tuple[Any, sqlite3.Connection]] = []
         self.path = path

@@ -16,6 +16,7 @@ from geolab.jobs.ledger.rows import (
     CONTROL_COLUMNS,
     INDICES_ADDED,
     INDICES_FIRST,
+    NUMBER,
     RUN_COLUMNS,
     VERSION,
 )
@@ -93,7 +94,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _tables() -> list[str]:
     unique, *indices = (index.format(runs="runs") for index in INDICES_FIRST + INDICES_ADDED)
     return [
-        f"CREATE TABLE runs ({RUN_COLUMNS}) WITHOUT ROWID",
+        f"CREATE TABLE runs ({RUN_COLUMNS}, {NUMBER}) WITHOUT ROWID",
         f"CREATE UNIQUE INDEX {unique}",
         *(f"CREATE INDEX {index}" for index in indices),
         f"CREATE TABLE pipelines ({CONTROL_COLUMNS}) WITHOUT ROWID",
@@ -105,7 +106,7 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring version 1 to version 2, all or nothing; another process may have been first."""
     db.execute("BEGIN IMMEDIATE")
     if _version(db, path) == 1:
-        for column in ADDED:
+        for column in (*ADDED, NUMBER):
             db.execute(f"ALTER TABLE runs ADD COLUMN {column}")
         for index in INDICES_ADDED:
             db.execute(f"CREATE INDEX {index.format(runs='runs')}")
