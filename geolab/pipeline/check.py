@@ -103,44 +103,48 @@ def places(pipeline: Pipeline, names: Iterable[str]) -> Iterator[dict[str, Any]]
         yield from (first | {axis.name: one} for one in axis.values[1:])
 
 
-def paths(stages: Mapping[str, Stage], names: Iterable[str]) -> list[str]:
-    """Those parameters of the pipeline that stages take where a notebook wants an item, a file or a model."""
-    taken: set[str] = set()
+def anchor_given(stages: Mapping[str, Stage], values: dict[str, Any], names: Iterable[str]) -> None:
+    """Make paths absolute in those parameters of the pipeline, from the working folder on.
+
+    Only parameters that stages take where a notebook wants a file, an item or a model hold paths.
+    """
+    for name in names:
+        for parameter in _takers(stages, name):
+            values[name] = _anchored(parameter, values[name], Path.cwd())
+
+
+def _takers(stages: Mapping[str, Stage], name: str) -> Iterator[Parameter]:
+    """The parameters of notebooks that are given nothing but this parameter of the pipeline."""
     for stage in stages.values():
-        with suppress(GeolabError):  # said by `check`
-            wanted = [p.name for p in contract(stage.notebook).parameters if p.references]
-            taken |= {_alone(stage.parameters[name]) for name in wanted if name in stage.parameters}
-    return [name for name in names if name in taken]
-
-
-def _alone(template: Any) -> str:
-    try:
-        return templates.alone(template)
-    except ValueError:  # said by `check`
-        return ""
-
-
-def fitted_path(given: Any, folder: Path) -> Any:
-    """The value with every relative path of something that is there made absolute."""
-    return [_absolute(one, folder) for one in given] if isinstance(given, list) else _absolute(given, folder)
+        with suppress(GeolabError, ValueError):  # said by `check`
+            for parameter in contract(stage.notebook).parameters:
+                if templates.alone(stage.parameters.get(parameter.name)) == name:
+                    yield parameter
 
 
 def fitted(parameter: Parameter, given: Any, folder: Path) -> Any:
     """The value as the notebook's contract wants it: numbers as texts, paths from the file's folder on."""
     if parameter.base == "str" and isinstance(given, bool | int):
         return str(given).lower()
-    return fitted_path(given, folder) if parameter.references else given
+    return _anchored(parameter, given, folder)
 
 
-def _absolute(given: Any, folder: Path) -> Any:
-    """A relative path of something that is there, made absolute; anything else as it is."""
-    if not isinstance(given, str) or not given or "://" in given or not given.isprintable():
+def _anchored(parameter: Parameter, given: Any, folder: Path) -> Any:
+    """The value with relative paths made absolute: of files, and of what else may be one and is there."""
+    if isinstance(given, list):
+        return [_anchored(parameter, one, folder) for one in given]
+    is_text = isinstance(given, str) and given and given.isprintable() and "://" not in given
+    if not parameter.references or not is_text or given in parameter.choices:
         return given
+    path = folder / Path(given).expanduser()
+    return str(path) if parameter.references == ("source",) or _exists(path) else given
+
+
+def _exists(path: Path) -> bool:
     try:
-        there = (folder / given).exists()
+        return path.exists()
     except OSError:  # too long for a path: no path
-        return given
-    return str(folder / given) if there else given
+        return False
 
 
 def _check_default(parameter: Parameter, field: Field, settings: Settings) -> None:

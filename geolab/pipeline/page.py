@@ -36,6 +36,9 @@ _CLASS = {
 }
 
 
+_AHEAD = ("waiting", "ready", "blocked")  # what their older runs took says nothing of them
+
+
 def page(pipeline: Pipeline, figures: Figures, entries: list[Entry], *, folder: Path, now: datetime) -> str:
     """The page. folder: where it will lie, so that links to notebooks can be relative."""
     return "\n".join(
@@ -182,10 +185,10 @@ def _matrix(pipeline: Pipeline, entries: list[Entry], folder: Path) -> Iterator[
         rows.setdefault(place, {}).setdefault(one.stage, []).append((rest, one))
     few = len(rows) <= MOST_ROWS
     shown = [name for name, found in rows.items() if few or _has_failed(found)][:MOST_ROWS]
-    yield f"<h2>{_text(axis.capitalize() or 'Runs')}</h2>"
+    yield f"<h2>{_text(f'Runs by {axis}' if axis else 'Runs')}</h2>"
     if len(shown) < len(rows):
-        yield f'<p class="soft">{len(rows):,} are too many for a page; {len(shown):,} of those with failures are '
-        yield "shown, the .csv report has all.</p>"
+        yield f'<p class="soft">{len(rows):,} are too many for a page: {len(shown):,} of those with failures '
+        yield "stand here, the .csv report has all.</p>"
     yield f'<div class="wide"><table><thead><tr><th>{_text(axis)}</th>'
     yield from (f"<th>{_text(name)}</th>" for name in pipeline.stages)
     yield "</tr></thead><tbody>"
@@ -219,10 +222,10 @@ def _cell(found: Iterable[tuple[str, Entry]], folder: Path, chips: bool) -> str:
 
 def _chip(rest: str, one: Entry, folder: Path) -> str:
     """One run: its place and state, and how long it took."""
-    words = [rest, one.state if one.state != "succeeded" or not rest else ""]
-    if one.seconds is not None:
+    words = ["✓" if one.state == "succeeded" else one.state, rest]
+    if one.seconds is not None and one.state not in _AHEAD:
         words.append(_duration(one.seconds))
-    if one.attempts > 1:
+    if one.attempts > 1 and one.state not in _AHEAD:
         words.append(f"×{one.attempts}")
     text = _text(" ".join(word for word in words if word))
     label = _text(f"{one.stage} {one.cell} {one.state}")

@@ -51,8 +51,7 @@ def load(
     parameters = _anchored(file, fields, parameters, changed)
     axes = {one: _axis(one, field, parameters, file) for one, field in fields.items()}
     stages = _stages(root, file, axes)
-    for one in check.paths(stages, changed):
-        parameters[one] = check.fitted_path(parameters[one], Path.cwd())
+    check.anchor_given(stages, parameters, changed)
     pipeline = Pipeline(
         name=name,
         path=file,
