@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import papermill
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from geolab.jobs import failure
+from geolab.jobs import events, failure, kernels
 from geolab.jobs.failure import Place
 from geolab.jobs.notebook import Cell, cells
 from geolab.jobs.warm import Template
 
 START_TIMEOUT_S = 120
 
-
-class OwnKernel(AsyncKernelManager):
-    """A kernel of this very Python, over local sockets.
-
-    Not the kernelspec called python3, which may be another environment's. Local sockets because
-    ipykernel 7.4 warns of unencrypted TCP in every run.
-    """
-
-    def __init__(self, **kwargs: Any):
-        super().__init__(transport="ipc", **kwargs)
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="geolab", language="python")
+_log = logging.getLogger(__name__)
 
 
 def execute(
@@ -56,6 +40,11 @@ def execute(
     given = cells(Path(source))
     place.total = sum(map(_runs, given))
     number_of = _numbers(given, bool(parameters))
+
+    def kernel_started(how: str) -> None:
+        events.append(Path(), "kernel", start=how)
+        if template is not None and how != "warm":
+            _log.warning("the kernel starts %s", how)
 
     def started(cell: Any, cell_index: int) -> None:
         number = number_of(cell_index)
@@ -80,7 +69,7 @@ def execute(
             stdout_file=log,
             stderr_file=log,
             start_timeout=START_TIMEOUT_S,
-            kernel_manager_class=OwnKernel,
+            kernel_manager_class=kernels.manager(kernels.Start(template, log.fileno(), kernel_started)),
             on_cell_start=started,
             on_cell_executed=executed,
         )

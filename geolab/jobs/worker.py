@@ -40,6 +40,8 @@ def perform(run_id: str, *, settings: Settings | None = None, template: Any = No
     kernel from.
     """
     settings = settings or settings_module.load()
+    if template is not None:
+        template.prepare()  # before the run: what is there then is none of its processes
     ledger = open_ledger(settings)
     run = ledger.claim(run_id, owner=processes.owner(host=settings.host), lease_s=settings.lease_s)
     return attempt(settings, ledger, run, template=template).state if run else ""
