@@ -37,8 +37,8 @@ def _settle(settings: Settings, ledger: Ledger, run: Record) -> None:
     now = ledger.now()
     if not record.abandoned(ledger.get(run.id), now, host=settings.host):
         return
-    if not run.waiting:  # one that lives but is silent hangs: it must not write any more
-        processes.kill_owner(run.owner, host=settings.host)
+    if processes.is_here(run.owner, host=settings.host):
+        processes.kill_owner(run.owner, host=settings.host)  # silent but alive it hangs, and must not write
         processes.kill_leftovers(folders.private(settings, run.id) / folders.DESCRIBED)
     settled = ledger.update(run.id, partial(_settled, settings, now))
     if settled is not None:
