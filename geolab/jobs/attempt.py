@@ -73,6 +73,8 @@ class Attempt:
     def do(self) -> str:
         """The state in which the run ended, published if it succeeded."""
         try:
+            if problem := folders.missing(self.settings, self.run):
+                raise problem
             with workplace.of(self.settings, self.folder, self.run.id, self.log):
                 self._start(self._watch)
                 self._do()

@@ -103,6 +103,17 @@ def full(folder: Path) -> StorageError:
     return StorageError(str(folder), f"{found}; {remedy}", full=True)
 
 
+def missing(settings: Settings, run: Record) -> StorageError | None:
+    """A queued run without a folder on this machine, in words; None if it has one."""
+    folder = private(settings, run.id)
+    if (folder / DESCRIBED).is_file():
+        return None
+    remedy = (
+        "all workers of a ledger share one folder of runs: set GEOLAB_RUNS_FOLDER to it, or cancel the run"
+    )
+    return StorageError(str(folder), f"run {run.id} has no folder here; {remedy}")
+
+
 def free_mb(folder: Path) -> float:
     """Space left on the disk of a folder that may not exist, in units of 1e6 bytes."""
     while not folder.exists() and folder != folder.parent:

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from geolab import settings as settings_module
-from geolab.errors import GeolabError, LedgerError, StorageError
+from geolab.errors import GeolabError, LedgerError
 from geolab.jobs import environment, folders, gpus, logs, processes, record, warm, workplace
 from geolab.jobs.attempt import Attempt
 from geolab.jobs.ledger import Ledger, open_ledger
@@ -91,27 +91,19 @@ class Server:
 
     def _do(self, run: Record) -> bool:
         """Whether the run was done; it is given back when this process ends or can't."""
-        here = (folders.private(self.settings, run.id) / folders.DESCRIBED).is_file()
+        missing = folders.missing(self.settings, run)
         self.doing = Attempt(self.settings, self.ledger, run, template=self.template)
         try:
-            if self.ending.is_set() or not here:
+            if self.ending.is_set() or missing:
                 self.ledger.update(run.id, partial(record.give_back, owner=self.me, started=run.started))
-                if not here:
-                    raise _no_folder(self.settings, run)
+                if missing:
+                    raise missing
                 return False
             state = self.doing.do()
         finally:
             self.doing = None
         _log.info("%s %s: %s", run.notebook, run.id, state, extra={"run_id": run.id})
         return True
-
-
-def _no_folder(settings: Settings, run: Record) -> StorageError:
-    where = folders.private(settings, run.id)
-    reason = f"run {run.id} of {run.owner.name} has no folder here; all workers of a ledger must share one"
-    return StorageError(
-        str(where), f"{reason}: set GEOLAB_RUNS_FOLDER, or cancel the run if its folder is gone"
-    )
 
 
 def main(once: str = "") -> int:

@@ -103,16 +103,17 @@ def enqueue(
         checked.values,
         created=time.time(),
         force=force,
-        timeout_s=_positive("timeout", timeout_s),
+        timeout_s=timeout_s,
         priority=priority,
         retries=retries,
         backoff_s=backoff_s,
         not_before=not_before,
-        memory_mb=_positive("memory limit", memory_mb),
+        memory_mb=memory_mb,
         gpu=gpu,
         pipeline=pipeline,
         slot=slot,
     )
+    _sensible(new)
     return _queued(settings, open_ledger(settings), new, checked)[0]
 
 
@@ -134,32 +135,37 @@ def submit(
     """
     settings = settings or settings_module.load()
     checked = _check(name, parameters, settings)
-    ledger = open_ledger(settings)
     new = Record(
         ids.new(),
         checked.name,
         checked.key,
         checked.values,
-        owner=processes.owner(host=settings.host),
-        lease_until=ledger.now() + settings.lease_s,
         created=time.time(),
         force=force,
-        timeout_s=_positive("timeout", timeout_s),
-        memory_mb=_positive("memory limit", memory_mb),
+        timeout_s=timeout_s,
+        memory_mb=memory_mb,
         retries=retries,
         backoff_s=backoff_s,
     )
+    _sensible(new)
+    ledger = open_ledger(settings)
     reconcile(settings, ledger)
+    me, lease = processes.owner(host=settings.host), ledger.now() + settings.lease_s
+    new = replace(new, owner=me, lease_until=lease)
     submitted, queued = _queued(settings, ledger, new, checked)
     if queued is not None and (queued.waiting or not submitted.reused):
         _start(settings, ledger, queued)
     return submitted
 
 
-def _positive(what: str, value: float | None) -> float | None:
-    if value is not None and not value > 0:
-        raise BadInput(what, found=value, expected="a number above 0")
-    return value
+def _sensible(new: Record) -> None:
+    """Raise BadInput for limits without sense."""
+    for what, value in (("timeout", new.timeout_s), ("memory limit", new.memory_mb)):
+        if value is not None and not value > 0:
+            raise BadInput(what, found=value, expected="a number above 0")
+    for what, value in (("retries", new.retries), ("backoff", new.backoff_s), ("gpu", new.gpu)):
+        if not value >= 0:
+            raise BadInput(what, found=value, expected="a number of at least 0")
 
 
 def _queued(
