@@ -12,6 +12,7 @@ def test_every_error_is_one_printable_line_even_with_hostile_names():
         errors.BadInput(hostile, found=hostile, expected=hostile, remedy=hostile),
         errors.SettingsError(hostile, hostile, found=hostile, expected=hostile),
         errors.MissingExtra("splats", extra="splats", cause=hostile),
+        errors.LedgerError(hostile, hostile),
     ]
     for error in made:
         assert str(error).isprintable()
