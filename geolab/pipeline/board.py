@@ -154,7 +154,7 @@ class Board:
             return
         mine.decided[at] = True
         node = Node(stage, at, self.pipeline)
-        if known.code[at] == f.NONE and not self._any_published(stage):
+        if known.code[at] == f.NONE and not stage.needs and not self._any_published(stage):
             self._may_run(at, mine, _READY)
             return
         try:

@@ -27,6 +27,8 @@ _CODES = {
 }
 _ID, _KEY = "S16", "V32"
 
+RECENT = 200  # runs that are read at each look
+
 
 @dataclass
 class Facts:
@@ -71,6 +73,7 @@ class Memory:
     ledger: Ledger
     stages: dict[str, Facts] = field(default_factory=dict)
     active: dict[str, str] = field(default_factory=dict)
+    newest: str = ""  # id of the newest run that was taken in
 
     def __post_init__(self) -> None:
         self.stages = {stage.name: empty(self.pipeline, stage) for stage in self.pipeline.stages.values()}
@@ -87,11 +90,18 @@ class Memory:
             facts.fresh[...] = old[name].fresh | (facts.run != old[name].run) | (facts.code != old[name].code)
 
     def read_changes(self) -> None:
-        """Take in what waits or runs now, and the end of what did."""
-        now = self.ledger.runs(states=ACTIVE, pipeline=self.pipeline.name)
-        over = self.active.keys() - {run.id for run in now}
-        for run in [*reversed(now), *(self.ledger.get(run_id) for run_id in sorted(over))]:
-            self.learn_record(run)
+        """Take in the newest runs, what waits or runs now, and the end of what did."""
+        name, known = self.pipeline.name, self.newest
+        recent = self.ledger.runs(pipeline=name, limit=RECENT)
+        if len(recent) == RECENT and recent[-1].id > known:
+            self.read_all()  # more has happened than these tell
+            return
+        now = self.ledger.runs(states=ACTIVE, pipeline=name)
+        seen = {run.id for run in recent} | {run.id for run in now}
+        over = sorted(self.active.keys() - seen)
+        both = {run.id: run for run in [*recent, *now, *(self.ledger.get(run_id) for run_id in over)]}
+        for run_id in sorted(both):
+            self.learn_record(both[run_id])
 
     def learn_record(self, run: Record) -> None:
         """Take in one run as it is now."""
@@ -103,6 +113,7 @@ class Memory:
             self.active[run_id] = slot
         else:
             self.active.pop(run_id, None)
+        self.newest = max(self.newest, run_id)
         found = locate(self.pipeline, slot)
         if found is None or state not in _CODES:
             return  # of a matrix that was changed since
