@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -62,12 +63,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """A PostgreSQL server of the tests' own (see postgres.py); skips aloud where there is none."""
-    name = "geolab_tests_postgres"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("postgres.py"))
-    assert spec
-    assert spec.loader
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _beside("postgres")
     if not module.installed():
         pytest.skip(module.REMEDY)
     server = module.Server()
@@ -79,3 +75,34 @@ def postgres() -> Iterator[Any]:
 def postgres_url(postgres: Any) -> str:
     """The URL of an empty database, whose password is one that must be shown nowhere."""
     return postgres.url(postgres.new())
+
+
+@pytest.fixture(scope="session")
+def archives() -> ModuleType:
+    """archive.py: makes and serves satellite archives."""
+    return _beside("archive")
+
+
+@pytest.fixture(scope="session")
+def tiny_archive(archives: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an archive of two cells and two years; copy it to change it."""
+    return archives.make(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture
+def archive_server(archives: ModuleType, tiny_archive: Path) -> Iterator[Any]:
+    """A server for it: `url`, `fail(pattern, status=, times=)`, `mend()`, `process`."""
+    with archives.served(tiny_archive) as server:
+        yield server
+
+
+def _beside(name: str) -> ModuleType:
+    """A module beside this file: tests are no package."""
+    full = f"geolab_tests_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
+        assert spec
+        assert spec.loader
+        module = sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[full]

@@ -92,7 +92,9 @@ def _satellite(args: argparse.Namespace) -> int:
         found = {"folder": str(made.folder), "grid": str(made.grid), "readme": str(made.readme)}
         output.print_json({**found, "items": len(made.items), "truth": len(made.truth)})
         return 0
-    print(f"{len(made.items)} scenes of {years[0]} to {years[-1]} over {cells} cells in {made.folder}")
+    when = f"{years[0]} to {years[-1]}" if len(years) > 1 else str(years[0])
+    where = f"{cells} cell{'s' if cells > 1 else ''}"
+    print(f"{len(made.items)} scenes of {when} over {where} in {made.folder}")
     print(f"next: geolab town {args.folder} --serve")
     return 0
 

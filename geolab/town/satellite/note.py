@@ -14,7 +14,8 @@ README = "README.txt"
 def words(area: Area, ground: Ground, skies: list[Sky], errors: Errors, scenes: int) -> str:
     """The text."""
     cell = area.cells[0].window
-    years = f"{ground.years[0]} to {ground.years[-1]}"
+    years = f"{ground.years[0]} to {ground.years[-1]}" if len(ground.years) > 1 else str(ground.years[0])
+    cells = f"{len(area.cells)} cell{'s' if len(area.cells) > 1 else ''}"
     summer = [sky for sky in skies if truth.SEASON[0] <= sky.when.month <= truth.SEASON[1]]
     exact = (
         "always"
@@ -27,7 +28,7 @@ def words(area: Area, ground: Ground, skies: list[Sky], errors: Errors, scenes: 
     return f"""\
 A satellite archive of the sample world, made by geolab.town. Nothing here is a real place.
 
-seed {ground.seed}, {years}, {len(area.cells)} cells of {cell.width} x {cell.height} pixels of {GSD_M} m;
+seed {ground.seed}, {years}, {cells} of {cell.width} x {cell.height} pixels of {GSD_M} m;
 {scenes} scenes on {len(skies)} days, {len(summer)} of them from June to August, granules {tiles}.
 
 grid.gpkg        the cells: id, epsg, xmin ymin xmax ymax (metres in that zone), resolution_m, width, height;

@@ -107,6 +107,7 @@ def _properties(sky: Sky, granule: Granule, classes: np.ndarray) -> dict[str, An
     valid = classes != scene.NO_DATA
     count = max(1, int(valid.sum()))
     share = {value: round(100 * int((classes == value).sum()) / count, 6) for value in PERCENTAGES}
+    cloudy = round(100 * int(np.isin(classes, CLOUDS).sum()) / count, 6)
     made = sky.when + timedelta(hours=6)
     platform = _platform(sky)
     baseline = "04.00" if scene.offset(sky.when.date()) else "03.01"
@@ -118,7 +119,7 @@ def _properties(sky: Sky, granule: Granule, classes: np.ndarray) -> dict[str, An
         "constellation": "sentinel-2",
         "instruments": ["msi"],
         "gsd": 10,
-        "eo:cloud_cover": round(sum(share[value] for value in CLOUDS), 6),
+        "eo:cloud_cover": cloudy,
         "proj:code": f"EPSG:{granule.window.epsg}",
         "view:sun_azimuth": round(sky.sun_azimuth_deg, 4),
         "view:sun_elevation": round(sky.sun_elevation_deg, 4),
