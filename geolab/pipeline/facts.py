@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolab.jobs.ledger import Ledger
-from geolab.jobs.record import ACTIVE, Record
+from geolab.jobs.record import ACTIVE
 from geolab.pipeline import matrix
 from geolab.pipeline.model import Index, Pipeline, Stage
 from geolab.pipeline.nodes import locate
@@ -73,7 +74,7 @@ class Memory:
     ledger: Ledger
     stages: dict[str, Facts] = field(default_factory=dict)
     active: dict[str, str] = field(default_factory=dict)
-    newest: str = ""  # id of the newest run that was taken in
+    tail: frozenset[str] = frozenset()  # ids of the newest runs that were taken in
 
     def __post_init__(self) -> None:
         self.stages = {stage.name: empty(self.pipeline, stage) for stage in self.pipeline.stages.values()}
@@ -83,42 +84,41 @@ class Memory:
         old = self.stages
         self.stages = {stage.name: empty(self.pipeline, stage) for stage in self.pipeline.stages.values()}
         self.active.clear()
+        tail: deque[str] = deque(maxlen=RECENT)
         for slot, key, state, cause, run_id in self.ledger.history(self.pipeline.name):
-            self.learn(slot, key, state, cause, run_id)
+            self._learn(slot, key, state, cause, run_id, new=True)
+            tail.append(run_id)
+        self.tail = frozenset(tail)
         for name, facts in self.stages.items():
             facts.before = old[name].before
             facts.fresh[...] = old[name].fresh | (facts.run != old[name].run) | (facts.code != old[name].code)
 
     def read_changes(self) -> None:
         """Take in the newest runs, what waits or runs now, and the end of what did."""
-        name, known = self.pipeline.name, self.newest
-        recent = self.ledger.runs(pipeline=name, limit=RECENT)
-        if len(recent) == RECENT and recent[-1].id > known:
+        recent = self.ledger.runs(pipeline=self.pipeline.name, limit=RECENT)  # newest first
+        ids = frozenset(run.id for run in recent)
+        if len(recent) == RECENT and not ids & self.tail:
             self.read_all()  # more has happened than these tell
             return
-        now = self.ledger.runs(states=ACTIVE, pipeline=name)
-        seen = {run.id for run in recent} | {run.id for run in now}
-        over = sorted(self.active.keys() - seen)
-        both = {run.id: run for run in [*recent, *now, *(self.ledger.get(run_id) for run_id in over)]}
-        for run_id in sorted(both):
-            self.learn_record(both[run_id])
+        now = self.ledger.runs(states=ACTIVE, pipeline=self.pipeline.name)
+        over = self.active.keys() - ids - {run.id for run in now}
+        older = [*now, *(self.ledger.get(run_id) for run_id in sorted(over))]
+        for run in [*(run for run in older if run.id not in ids), *reversed(recent)]:
+            new = run.id in ids and run.id not in self.tail
+            self._learn(run.slot, run.key, run.state, run.cause, run.id, new=new)
+        self.tail = ids
 
-    def learn_record(self, run: Record) -> None:
-        """Take in one run as it is now."""
-        self.learn(run.slot, run.key, run.state, run.cause, run.id)
-
-    def learn(self, slot: str, key: str, state: str, cause: str, run_id: str) -> None:
-        """Take in the state of one run; those of a slot in the order of their ids."""
+    def _learn(self, slot: str, key: str, state: str, cause: str, run_id: str, *, new: bool) -> None:
+        """Take in the state of one run. new: it is the newest of its slot, else it may be."""
         if state in ACTIVE:
             self.active[run_id] = slot
         else:
             self.active.pop(run_id, None)
-        self.newest = max(self.newest, run_id)
         found = locate(self.pipeline, slot)
         if found is None or state not in _CODES:
             return  # of a matrix that was changed since
         code = _CODES["lost"] if state == "failed" and cause == "kernel died" else _CODES[state]
-        _learn(self.stages[found[0].name], found[1], key, code, run_id)
+        _learn(self.stages[found[0].name], found[1], key, code, run_id, new=new)
 
     def mark(self) -> None:
         """From here on, runs that are newest now count as those from before."""
@@ -135,9 +135,9 @@ def _digest(key: str) -> bytes:
     return found if len(found) == 32 else hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
-def _learn(facts: Facts, at: Index, key: str, code: int, run_id: str) -> None:
+def _learn(facts: Facts, at: Index, key: str, code: int, run_id: str, *, new: bool) -> None:
     known, text = bytes(facts.run[at]), run_id.encode()[:16]
-    if text < known or (text == known and facts.code[at] == code):
+    if (known and text != known and not new) or (text == known and facts.code[at] == code):
         return
     now = np.void(_digest(key))
     started = text == known and facts.code[at] != QUEUED
