@@ -98,7 +98,7 @@ class Server:
     def remove(self) -> None:
         """Stop, and remove everything."""
         if self._process and self._process.poll() is None:
-            self.stop()
+            self.stop(signal.SIGQUIT)  # what it has not written yet need not be written
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from geolab.jobs.ledger.protocol import Control
@@ -70,8 +70,7 @@ _CONTROL_FIELDS = {f.name for f in fields(Control)}
 
 def row_of(run: Record) -> dict[str, Any]:
     """A run as a row."""
-    row = asdict(run)
-    row |= _flat(row.pop("owner"))
+    row = vars(run) | _flat(run.owner)
     row |= {"cancel": int(run.cancel), "force": int(run.force), "error": run.error.replace("\0", "")}
     return row | {"parameters": json.dumps(run.parameters, ensure_ascii=False)}
 
@@ -87,9 +86,11 @@ def record_of(row: Mapping[str, Any]) -> Record:
 
 def row_of_control(control: Control) -> dict[str, Any]:
     """What is known of a pipeline as a row."""
-    row = asdict(control)
-    row |= _flat(row.pop("driver"))
-    return row | {"parameters": json.dumps(control.parameters, ensure_ascii=False)}
+    return (
+        vars(control)
+        | _flat(control.driver)
+        | {"parameters": json.dumps(control.parameters, ensure_ascii=False)}
+    )
 
 
 def control_of(row: Mapping[str, Any]) -> Control:
@@ -99,5 +100,5 @@ def control_of(row: Mapping[str, Any]) -> Control:
     return Control(**values | {"parameters": json.loads(row["parameters"])})
 
 
-def _flat(owner: Mapping[str, Any]) -> dict[str, Any]:
-    return {"host": owner["host"], "pid": owner["pid"], "pid_started": owner["started"]}
+def _flat(owner: Owner) -> dict[str, Any]:
+    return {"host": owner.host, "pid": owner.pid, "pid_started": owner.started}

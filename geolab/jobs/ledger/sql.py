@@ -65,7 +65,6 @@ _PUT_CONTROL = _upsert("pipelines", CONTROL_NAMES)
 _ENQUEUE = f"{_insert('runs', _NUMBERED)} ON CONFLICT DO NOTHING RETURNING attempt".replace(
     ":attempt", "(SELECT count(*) + 1 FROM runs WHERE key = :key)"
 )
-_CHANGE = f"UPDATE runs SET {', '.join(f'{n} = :{n}' for n in RUN_NAMES[1:])} WHERE id = :id"  # noqa: S608
 _ONE = "SELECT * FROM runs WHERE id = :id"
 _BEGINNING = "SELECT * FROM runs WHERE substr(id, 1, :length) = :start LIMIT 2"
 _CONTROL = "SELECT * FROM pipelines WHERE name = :name"
@@ -171,8 +170,7 @@ class SqlLedger(ABC):
                 now = self._clock(ask)
                 run = find(ask, now)
                 claimed = run and record.claim(run, owner=owner, lease_until=now + lease_s, now=now)
-                if claimed is not None:
-                    ask(_CHANGE, row_of(claimed))
+                _change(ask, run, claimed)
         except LedgerError:
             if claimed is not None:
                 self._doubtful.append(claimed)
@@ -190,16 +188,15 @@ class SqlLedger(ABC):
         with self._writing() as ask:
             run = _one(ask, run_id, self.locked)
             renewed = record.renew(run, owner=owner, lease_until=self._clock(ask) + lease_s)
-            if renewed is not None:
-                ask(_CHANGE, row_of(renewed))
+            _change(ask, run, renewed)
             return renewed
 
     def update(self, run_id: str, change: Change) -> Record | None:
         try:
             with self._writing() as ask:
-                changed = change(_one(ask, run_id, self.locked))
-                if changed is not None:
-                    ask(_CHANGE, row_of(changed))
+                run = _one(ask, run_id, self.locked)
+                changed = change(run)
+                _change(ask, run, changed)
                 return changed
         except Taken:
             return None
@@ -281,6 +278,16 @@ class SqlLedger(ABC):
 
     def controls(self) -> list[Control]:
         return [control_of(row) for row in self._ask("SELECT * FROM pipelines ORDER BY name", {})]
+
+
+def _change(ask: Ask, before: Record | None, after: Record | None) -> None:
+    """Write what is different, and nothing else: what is named is written to its indices too."""
+    if before is None or after is None:
+        return
+    old, new = row_of(before), row_of(after)
+    names = [name for name in RUN_NAMES[1:] if old[name] != new[name]]
+    if names:
+        ask(f"UPDATE runs SET {', '.join(f'{n} = :{n}' for n in names)} WHERE id = :id", new)  # noqa: S608
 
 
 def _control(ask: Ask, pipeline: str, locked: str) -> Control | None:
