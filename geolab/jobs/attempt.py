@@ -85,7 +85,8 @@ class Attempt:
             for thread in self.threads:
                 thread.join()
             self.log.close()
-        return self.state or "lost"
+        self.state = self.state or "lost"  # somebody else has settled it
+        return self.state
 
     def cancel(self, why: str) -> None:
         """End the work from outside, as a signal does."""
@@ -294,6 +295,8 @@ class Attempt:
         self._finish(state, folders.attempt(self.settings, self.run), error, cause)
         if following is not None and self.state == state:
             self.next_id = self.ledger.enqueue(following).id
+        elif following is not None:  # somebody else has settled this run
+            shutil.rmtree(folders.private(self.settings, following.id), ignore_errors=True)
 
     def _following(self, state: str) -> Record | None:
         """The next attempt, if one is allowed. Pipelines decide themselves when they try again."""

@@ -130,7 +130,7 @@ def reserve(folder: Path) -> None:
 
 def shrink(folder: Path) -> None:
     """Remove all of a private folder that an attempt does not keep: a full disk needs the space."""
-    for entry in folder.iterdir() if folder.is_dir() else []:
+    for entry in list(folder.iterdir()) if folder.is_dir() else []:
         if entry.name not in _KEPT_OF_AN_ATTEMPT:
             with suppress(OSError):
                 _remove(entry)
@@ -162,15 +162,16 @@ def publish(settings: Settings, run: Record) -> Path:
 def tidy(settings: Settings, run: Record, target: Path) -> None:
     """Reduce what is left of a private folder to notebook and log, and put it with the attempts.
 
-    Two processes may do so at once.
+    Two processes may do so at once. What a disk refuses now is left for the next who looks.
     """
     source = private(settings, run.id)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):  # the other process has just finished this
+    with suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
         shrink(source)
         if not target.exists():
             source.rename(target)
-    shutil.rmtree(source, ignore_errors=True)
+    if target.exists():
+        shutil.rmtree(source, ignore_errors=True)
 
 
 def _remove(entry: Path) -> None:
