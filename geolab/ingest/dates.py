@@ -44,6 +44,14 @@ def from_tags(tags: Mapping[str, str]) -> Taken | None:
     return None
 
 
+def span(tags: Mapping[str, str]) -> dict[str, str]:
+    """The time that a product of several images shows, by its tags, as STAC says it; empty without."""
+    ends = [parse(tags.get(name, "")) for name in ("START_DATETIME", "END_DATETIME")]
+    if ends[0] is None or ends[1] is None or ends[0] > ends[1]:
+        return {}
+    return {"start_datetime": rfc3339(ends[0]), "end_datetime": rfc3339(ends[1])}
+
+
 _ISO = re.compile(
     r"(?P<y>\d{4})[-:/](?P<m>\d{1,2})[-:/](?P<d>\d{1,2})"
     r"(?:[T ]+(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d+))?)?"

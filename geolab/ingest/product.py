@@ -24,16 +24,16 @@ def product_item(
     """An item for a raster that stays at `uri`; only its header is read.
 
     properties: win over what the header says. derived_from: ids of the items it was made from, in the same
-    or any collection. datetime: used if neither properties nor the header hold a time.
+    or any collection. datetime: used if neither properties nor the header hold a time (a moment, or
+    START_DATETIME and END_DATETIME of a composite).
     Raises NotFound, FileRejected, BadInput without a date.
     """
     info = raster.read_info(uri)
     rasters.check_header(info, _size(uri))
     given = dict(properties)
     if "datetime" not in given and not {"start_datetime", "end_datetime"} <= set(given):
-        taken = rasters.taken(info)
-        given["datetime"] = dates.rfc3339(taken.at) if taken else datetime
-        if given["datetime"] is None:
+        given |= dates.span(info.tags) or _moment(info, datetime)
+        if given.get("datetime", "") is None:
             raise BadInput(
                 "properties", found="no date", expected="datetime, or start_datetime and end_datetime"
             )
@@ -56,6 +56,11 @@ def product_item(
             {"rel": "derived_from", "href": f"#items/{source}", "title": source} for source in derived_from
         ],
     )
+
+
+def _moment(info: raster.Info, otherwise: str | None) -> dict[str, str | None]:
+    taken = rasters.taken(info)
+    return {"datetime": dates.rfc3339(taken.at) if taken else otherwise}
 
 
 def _said(info: raster.Info) -> dict[str, Any]:
