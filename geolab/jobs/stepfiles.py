@@ -26,7 +26,7 @@ RACY_NS = 50_000_000  # a file this young may have been written twice within one
 # what runner and notebook keep in the run's folder for themselves: no output of a step
 _OWN = frozenset((
     folders.REPORT, folders.NOTEBOOK, folders.LOG, folders.DESCRIBED, folders.SOURCE, events.FILE, RESULTS,
-    "checkpoints",
+    folders.RESERVE, "checkpoints",
 ))  # fmt: skip
 
 Tree = dict[str, tuple[int, ...]]  # by relative name: size, time and number of a file; () of a folder

@@ -8,6 +8,6 @@ folder that `geolab.change.model.save` wrote, weights as safetensors.
 from __future__ import annotations
 
 from geolab.track.registry import LATEST, ModelRef, model_folder, models, register
-from geolab.track.runs import Tracked, attach, start
+from geolab.track.runs import Tracked, attach, start, tagged
 
-__all__ = ["LATEST", "ModelRef", "Tracked", "attach", "model_folder", "models", "register", "start"]
+__all__ = ["LATEST", "ModelRef", "Tracked", "attach", "model_folder", "models", "register", "start", "tagged"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from geolab.errors import NotFound
+from geolab.errors import BadInput, NotFound
 from geolab.settings import Settings
 from geolab.track.client import checked, client, experiment_id
 
@@ -21,6 +22,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 FLUSH_S = 2.0  # metrics wait for so long to be written together
 BATCH = 500  # and at most so many; MLflow takes 1000
 LONGEST_VALUE = 500  # of a parameter; servers before MLflow 2.8 take no more
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class Tracked:
@@ -77,6 +79,15 @@ class Tracked:
         for key, value in values.items():
             self._client.set_tag(self.run_id, key, str(value)[:LONGEST_VALUE])
 
+    def tag(self, key: str) -> str:
+        """One fact noted on the run; empty if there is none."""
+        return str(self._client.get_run(self.run_id).data.tags.get(key, ""))
+
+    def untag(self, key: str) -> None:
+        """Take a fact off the run; nothing if it has none."""
+        if self.tag(key):
+            self._client.delete_tag(self.run_id, key)
+
     @property
     def running(self) -> bool:
         """Whether nobody has ended the run yet."""
@@ -117,3 +128,12 @@ def attach(settings: Settings, run_id: str) -> Tracked:
     except MlflowException as error:
         raise NotFound("run in MLflow", run_id) from error
     return Tracked(settings, run_id)
+
+
+def tagged(settings: Settings, experiment: str, key: str, value: str) -> list[Tracked]:
+    """The runs of an experiment that bear this tag."""
+    if not TAG.fullmatch(key) or "'" in value:
+        raise BadInput("tag", found=f"{key}={value!r}", expected="a plain name, and a value without quotes")
+    where = f"tags.`{key}` = '{value}'"
+    found = client(settings).search_runs([experiment_id(settings, experiment)], where)
+    return [Tracked(settings, run.info.run_id) for run in found]
