@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +13,7 @@ from geolab.settings import Settings, redacted
 
 # of the worker and its ledger: no business of a notebook, and they may hold a password
 _NOT_FOR_KERNELS = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE", "GEOLAB_LOG")
+_LEDGER = "GEOLAB_LEDGER_URL"
 
 
 def of_worker(settings: Settings) -> dict[str, str]:
@@ -37,9 +38,16 @@ def of_kernel(settings: Settings, folder: Path, run_id: str) -> dict[str, str]:
 
     A ledger's password does not pass, so that no notebook can print it into a page; a file is no secret.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_KERNELS}
-    mine = of_worker(settings) | {"GEOLAB_LEDGER_URL": redacted(settings.ledger_url)}
-    return kept | mine | of_run(folder, run_id)
+    own = without_secrets(os.environ | of_worker(settings))
+    return own | of_run(folder, run_id)
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a kernel may have."""
+    kept = {name: value for name, value in environ.items() if name not in _NOT_FOR_KERNELS}
+    if _LEDGER in kept:
+        kept[_LEDGER] = redacted(kept[_LEDGER])
+    return kept
 
 
 @contextmanager

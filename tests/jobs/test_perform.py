@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from geolab import jobs
-from geolab.jobs import environment, folders
+from geolab.jobs import environment, folders, warm
 from geolab.jobs.ledger import Control, open_ledger
 from geolab.jobs.record import NOBODY
 
@@ -149,3 +149,30 @@ def test_a_kernel_does_not_get_the_password_of_the_ledger(workspace, monkeypatch
     with environment.replaced(given):
         assert "PGPASSWORD" not in os.environ
     assert os.environ["PGPASSWORD"] == "hush-hush"
+
+
+@pytest.mark.slow
+def test_no_file_of_a_run_holds_the_password_of_its_ledger(
+    workspace, make_notebook, postgres_url, monkeypatch
+):
+    secret = postgres_url.split(":")[2].split("@")[0]
+    settings = replace(workspace, ledger_url=postgres_url)
+    monkeypatch.setenv("GEOLAB_LEDGER_URL", postgres_url)
+    path = make_notebook(
+        "n: int = 1",
+        "import os\nfrom geolab import jobs\nrun = jobs.context()\nprint(dict(os.environ), run.settings)",
+        "print(open('/proc/self/environ').read())",
+        "jobs.report(ledger=run.settings.ledger_url)",
+        name="curious",
+    )
+    with warm.start(settings) as template:
+        for n in (1, 2):
+            run_id = jobs.enqueue(path, {"n": n}, settings=settings).run_id
+            assert jobs.perform(run_id, settings=settings, template=template) == "succeeded"
+            view = jobs.show(run_id, settings=settings)
+            assert view.report["results"]["ledger"].startswith("postgresql://geolab")
+            for file in view.folder.iterdir():
+                assert secret not in file.read_text(), file.name
+    outcome = jobs.run(path, {"n": 3}, settings=settings)  # in a process of its own
+    assert outcome.state == "succeeded"
+    assert [f.name for f in outcome.folder.iterdir() if secret in f.read_text()] == []
