@@ -11,7 +11,7 @@ import numpy as np
 from geolab.town.model import Floats
 from geolab.town.satellite import spectra
 from geolab.town.satellite.area import GSD_M, Area, Window, local_grid
-from geolab.town.satellite.land import SUB_M, Land, Smooth, make, paint
+from geolab.town.satellite.land import SUB_M, Land, make, paint, smooth
 from geolab.town.satellite.sites import Site, choose
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PER_PX = int(GSD_M / SUB_M)
 WAVES_M = (25.0, 90.0, 400.0)
-ROTATION = 0.25  # share of the fields on which another crop grows than the year before
+ROTATION = 0.08  # share of the fields on which another crop grows than the year before
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ground:
     def mosaic(self, year: int) -> np.ndarray:
         """The thing at every place of the landscape in a year [y, x]."""
         ids = np.zeros(self.land.shape, np.int32)
-        shapes = list(self.land.shapes)
+        shapes = self.land.shapes + self.land.woods
         for site in self.sites:
             shapes += site.after if year >= site.year else site.before
         paint(ids, self.land.transform, shapes + self.land.above)
@@ -105,7 +105,7 @@ def look(
     shares = _shares(sampled(mosaic, ground, window, shift_px), window, len(kinds))
     places = np.moveaxis(local_grid(window, shift_px=shift_px), 0, -1).reshape(-1, 2)
     strength = shares @ spectra.textures()[kinds]
-    noise = np.stack([Smooth(ground.seed, 80 + n, wave)(places) for n, wave in enumerate(WAVES_M)], axis=1)
+    noise = np.stack([smooth(ground.seed, 80 + n, wave)(places) for n, wave in enumerate(WAVES_M)], axis=1)
     variation = np.clip(1 + (strength * noise).sum(axis=1), 0.5, 1.6)
     return View(window, shares, kinds, np.array(ground.land.things.tints), variation)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from affine import Affine
@@ -49,15 +50,18 @@ class Block:
 class Land:
     """Everything that stands before anything changes.
 
-    shapes: (outline, thing) in the order of painting; above: water and streets, which hide what lies below.
+    shapes: (outline, thing) in the order of painting. woods hide tracks. above: water and roads hide all;
+    water: the outlines of the former. Nothing changes on water and roads.
     """
 
     rng: np.random.Generator
     bounds: tuple[float, float, float, float]
     things: Things
     blocks: list[Block]
-    shapes: list[tuple[Floats, int]]
-    above: list[tuple[Floats, int]]
+    shapes: list[tuple[Floats, int]] = field(default_factory=list)
+    woods: list[tuple[Floats, int]] = field(default_factory=list)
+    above: list[tuple[Floats, int]] = field(default_factory=list)
+    water: list[Floats] = field(default_factory=list)
 
     @property
     def transform(self) -> Affine:
@@ -74,15 +78,20 @@ def make(seed: int, bounds: tuple[float, float, float, float]) -> Land:
     rng = np.random.default_rng([seed, 71])
     west, south, east, north = bounds
     around = (west - MARGIN_M, south - MARGIN_M, east + MARGIN_M, north + MARGIN_M)
-    land = Land(rng, around, Things(), [], [], [])
+    land = Land(rng, around, Things(), [])
     towns, river = _towns(rng, around), _river(rng, around)
     bend = streets.make_bend(rng)
     blocks, ways = _plan(rng, around, towns)
     wooded = _wooded(seed, np.array([b.centre for b in blocks]), towns, river)
     for block, wood in zip(blocks, wooded, strict=True):
-        _lay(land, block, _bent(bend, block.polygon), towns, wood)
+        outline = _bent(bend, block.polygon)
+        if wood:
+            _wood(land, outline, seed)
+        else:
+            _lay(land, outline, _density(towns, block.centre))
     _streets(land, bend, ways)
     _water(land, river)
+    _lakes(land, towns, seed)
     return land
 
 
@@ -136,7 +145,7 @@ def _plan(
 
 def _wooded(seed: int, centres: Floats, towns: Floats, river: terrain.River) -> list[bool]:
     """Whether each block is wood: a quarter of the land, in large patches away from towns and river."""
-    noise = Smooth(seed, 72, 1500.0)(centres) + 0.5 * Smooth(seed, 73, 420.0)(centres)
+    noise = smooth(seed, 72, 1500.0)(centres) + 0.5 * smooth(seed, 73, 420.0)(centres)
     built = np.array([_density(towns, centre) for centre in centres])
     free = (built < -0.12) & (river.distance(centres[:, 0], centres[:, 1]) > 150)
     limit = np.quantile(noise, 0.70)
@@ -148,13 +157,22 @@ def _tint(rng: np.random.Generator, spread: float = 0.1) -> Floats:
     return rng.uniform(1 - spread, 1 + spread) * rng.uniform(1 - spread / 3, 1 + spread / 3, 5)
 
 
-def _lay(land: Land, block: streets.Block, outline: Floats, towns: Floats, wood: bool) -> None:
-    """Choose a use for a block and lay it out."""
-    rng, density = land.rng, _density(towns, block.centre)
-    if wood:
-        use = str(rng.choice(["conifer", "conifer", "mixed", "mixed", "broadleaf"]))
-        _place(land, outline, use, use, _tint(rng, 0.06))
-    elif density <= 0:
+def _wood(land: Land, outline: Floats, seed: int) -> None:
+    """A stand of one kind, which meets the next one without a gap and has a ragged edge."""
+    from shapely import Polygon, get_coordinates, segmentize
+
+    use = str(land.rng.choice(["conifer", "conifer", "mixed", "mixed", "broadleaf"]))
+    thing = land.things.add(use, _tint(land.rng, 0.06))
+    edge = get_coordinates(segmentize(Polygon(outline).buffer(5, join_style="mitre"), 8.0))[:-1]
+    push = np.stack([smooth(seed, number, 45.0)(edge) for number in (77, 78)], axis=1)
+    land.woods.append((edge + 9 * push, thing))
+    land.blocks.append(Block(outline, use, thing))
+
+
+def _lay(land: Land, outline: Floats, density: float) -> None:
+    """Choose a use for a block without wood and lay it out."""
+    rng = land.rng
+    if density <= 0:
         use = "meadow" if rng.random() < 0.38 else str(rng.choice(spectra.CROPS, p=[0.42, 0.3, 0.14, 0.14]))
         _place(land, outline, use, use, _tint(rng))
     else:
@@ -254,8 +272,10 @@ def _streets(land: Land, bend: streets.Bend, ways: list[streets.Street]) -> None
         half = 5.5 if length > 2200 else 3.6 if way.rank < 2 and length > 500 else 2.6
         count = int(length / STEP_M / 2) + 2
         middle = bend(a + (b - a) * np.linspace(0, 1, count)[:, None])
-        paved = half > 3 or way.rank == 2
-        land.above.append((_band(middle, half if paved else 1.9), road if paved else track))
+        if half > 3 or way.rank == 2:
+            land.above.append((_band(middle, half), road))
+        else:
+            land.shapes.append((_band(middle, 1.9), track))
 
 
 def _band(middle: Floats, half_width: float) -> Floats:
@@ -273,7 +293,25 @@ def _water(land: Land, river: terrain.River) -> None:
     banks = land.things.add("broadleaf", np.full(5, 0.95))
     wide = terrain.River(river.x, river.y, river.angle, river.half_width_m + 13, river.bends)
     water = land.things.add("river", np.ones(5))
-    land.above = [(wide.polygon(reach), banks), (river.polygon(reach), water), *land.above]
+    land.water.append(wide.polygon(reach))
+    land.above = [(land.water[0], banks), (river.polygon(reach), water), *land.above]
+
+
+def _lakes(land: Land, towns: Floats, seed: int) -> None:
+    """One lake for every 15 km2 or so, away from towns, with trees around it."""
+    west, south, east, north = land.bounds
+    banks, water = land.things.add("mixed", np.ones(5)), land.things.add("lake", np.ones(5))
+    turn = np.linspace(0, 2 * np.pi, 90)[:-1]
+    ring = np.stack([np.cos(turn) * 1.35, np.sin(turn) * 0.75], axis=1)
+    for _ in range(round((east - west) * (north - south) / 1.5e7)):
+        middle = land.rng.uniform((west + 300, south + 300), (east - 300, north - 300))
+        if _density(towns, middle) > -0.3:
+            continue
+        shore = middle + ring * land.rng.uniform(110, 210)
+        shore += 55 * np.stack([smooth(seed, number, 160.0)(shore) for number in (79, 70)], axis=1)
+        wide = middle + (shore - middle) * 1.13
+        land.water.append(wide)
+        land.above += [(wide, banks), (shore, water)]
 
 
 def _bent(bend: streets.Bend, polygon: Floats) -> Floats:
@@ -301,13 +339,22 @@ class Smooth:
     """Smooth noise of about -1..1 that varies over `wave_m`; the same everywhere for a seed and a number."""
 
     def __init__(self, seed: int, number: int, wave_m: float):
+        from scipy.ndimage import spline_filter
+
         self.wave_m = wave_m
         self.count = int(2 * REACH_M / wave_m) if wave_m > 200 else 400
-        self.knots = np.random.default_rng([seed, number]).uniform(-1, 1, (self.count, self.count))
+        knots = np.random.default_rng([seed, number]).uniform(-1, 1, (self.count, self.count))
+        self.knots = spline_filter(knots, order=3, mode="grid-wrap")
 
     def __call__(self, points: Floats) -> Floats:
         """At points [..., 2] of the local frame."""
         from scipy.ndimage import map_coordinates
 
         at = np.stack([points[..., 1], points[..., 0]]) / self.wave_m + self.count / 2
-        return map_coordinates(self.knots, at, order=3, mode="grid-wrap")
+        return map_coordinates(self.knots, at, order=3, mode="grid-wrap", prefilter=False)
+
+
+@lru_cache(maxsize=40)
+def smooth(seed: int, number: int, wave_m: float) -> Smooth:
+    """The noise, which is kept for a while: granules of one day ask for the same."""
+    return Smooth(seed, number, wave_m)

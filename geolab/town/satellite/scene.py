@@ -11,7 +11,7 @@ from geolab.town.model import Floats
 from geolab.town.satellite import spectra
 from geolab.town.satellite.area import Area, Window, local_grid, to_local
 from geolab.town.satellite.ground import View, coarse
-from geolab.town.satellite.land import Smooth
+from geolab.town.satellite.land import smooth
 from geolab.town.satellite.sky import Sky, Veil, veil
 
 # The scene classification of Sentinel-2's level 2A.
@@ -91,7 +91,7 @@ def _snow(seed: int, sky: Sky, window: Window) -> Floats:
     if sky.snow <= 0:
         return np.zeros(window.shape, np.float32)
     places = np.moveaxis(local_grid(window), 0, -1)
-    noise = Smooth(seed, 75, 1100.0)(places) + 0.35 * Smooth(seed, 76, 160.0)(places)
+    noise = smooth(seed, 75, 1100.0)(places) + 0.35 * smooth(seed, 76, 160.0)(places)
     return np.clip((noise - 0.9 + 2 * sky.snow) / 0.3, 0, 0.9).astype(np.float32)
 
 
@@ -136,7 +136,7 @@ def _classes(
     classes[coarse(white) > 0.4] = SNOW
     hidden, shade = _most(clouds.hidden), _most(clouds.shade)
     if errors.scl > 0:
-        missed = (Smooth(seed, 1008 + 10 * sky.number, 90.0)(places[::2, ::2]) * 0.5 + 0.5) < errors.scl
+        missed = (smooth(seed, 1008 + 10 * sky.number, 90.0)(places[::2, ::2]) * 0.5 + 0.5) < errors.scl
         hidden = np.where(missed & (hidden < 0.3), 0, hidden)
         shade = np.where(missed & (shade < 0.2), 0, shade)
     classes[shade > 0] = SHADOW

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geolab.town.model import Floats
 from geolab.town.satellite.area import GSD_M, Area, Cell, to_local
 from geolab.town.satellite.land import Land, Things, halls, homes, trees
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 LEAST_M2, MOST_M2 = 2_600.0, 16_000.0
 FIELDS = ("meadow", "grain", "maize", "beet", "rape")
@@ -34,13 +38,16 @@ class Site:
 
 def choose(land: Land, area: Area, years: range) -> list[Site]:
     """One to three sites a cell for every pair of years, no two on the same block."""
+    from shapely import Polygon, union_all
+
     sites: list[Site] = []
     taken: set[int] = set()
+    water = union_all([Polygon(outline).buffer(GSD_M) for outline in land.water])
     for cell in area.cells:
         near = _within(land, cell)
         for year in years[1:]:
             for _ in range(int(land.rng.choice([1, 2, 3], p=[0.3, 0.45, 0.25]))):
-                site = _site(land, cell, year, [n for n in near if n not in taken], taken)
+                site = _site(land, cell, year, near, taken, water)
                 sites += [site] if site else []
     return sites
 
@@ -56,17 +63,25 @@ def _within(land: Land, cell: Cell) -> list[int]:
     return [int(n) for n in land.rng.permutation(found)]
 
 
-def _site(land: Land, cell: Cell, year: int, near: list[int], taken: set[int]) -> Site | None:
-    """The first block on which a site has room."""
-    for number in near:
+def _site(
+    land: Land, cell: Cell, year: int, near: list[int], taken: set[int], water: BaseGeometry
+) -> Site | None:
+    """The first block that is left on which a site has room."""
+    for number in (n for n in near if n not in taken):
         block = land.blocks[number]
-        outline = _piece(land.rng, block.outline)
+        outline = None if _wet(block.outline, water) else _piece(land.rng, block.outline)
         if outline is not None:
             taken.add(number)
             kind = "clearing" if block.use in WOODS else str(land.rng.choice(ON_FIELDS, p=_SHARES))
             before, after = _contents(land, kind, outline)
             return Site(kind, year, cell.id, outline, tuple(before), tuple(after))
     return None
+
+
+def _wet(outline: Floats, water: BaseGeometry) -> bool:
+    from shapely import Polygon
+
+    return Polygon(outline).intersects(water)
 
 
 _SHARES = [0.28, 0.3, 0.14, 0.1, 0.18]

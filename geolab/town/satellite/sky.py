@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from geolab.town.model import Floats
-from geolab.town.satellite.land import Smooth
+from geolab.town.satellite.land import smooth
 
 LAT = 48.75
 KINDS = ("cumulus", "deck", "veil")
@@ -84,8 +84,8 @@ class _Clouds:
         self.sky = sky
         waves = {"cumulus": 900.0, "deck": 2600.0, "veil": 2200.0}[sky.kind]
         number = 1000 + 10 * sky.number
-        self.octaves = [Smooth(seed, number + n, max(waves / 2.1**n, 60.0)) for n in range(5)]
-        self.fine = Smooth(seed, number + 7, 140.0)
+        self.octaves = [smooth(seed, number + n, max(waves / 2.1**n, 60.0)) for n in range(5)]
+        self.fine = smooth(seed, number + 7, 140.0)
         self.stretch = np.array([0.45, 1.4]) if sky.kind == "veil" else np.ones(2)
 
     def noise(self, places: Floats) -> Floats:

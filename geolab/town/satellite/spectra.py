@@ -109,5 +109,5 @@ def textures() -> Floats:
 def roof(rng: np.random.Generator, kind: str) -> Floats:
     """The colour of a roof of a house or a hall [band]."""
     table = looks.TILES if kind == "house" else np.concatenate([looks.FLATS, looks.SHEETS])
-    red, green, blue, nir = table[rng.integers(len(table))] * rng.uniform(0.8, 1.0)
+    red, green, blue, nir = table[rng.integers(len(table))] * rng.uniform(0.65, 0.9)
     return np.array([blue, green, red, nir, nir * 1.02])
