@@ -21,7 +21,7 @@ from geolab.errors import one_line
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: `state` is ok, missing or broken."""
+    """One line of the report: `state` is ok, missing, low or broken."""
 
     what: str
     state: str
@@ -59,7 +59,7 @@ def examine() -> Iterator[Finding]:
     yield _rasterizer()
     yield _viewer()
     yield _chromium()
-    yield _workspace()
+    yield from _services()
 
 
 def _packages() -> Iterator[Finding]:
@@ -133,11 +133,9 @@ def _chromium() -> Finding:
     return Finding("chromium", "missing", "only for the browser tests", "apt-get install chromium")
 
 
-def _workspace() -> Finding:
-    found = settings.load()
-    if not found.home.exists():
-        return Finding("workspace", "ok", f"{found.home} (made on first use)")
-    if not os.access(found.home, os.W_OK):
-        return Finding("workspace", "broken", f"{found.home} can't be written", "set GEOLAB_HOME")
-    free_gb = shutil.disk_usage(found.home).free / 1e9
-    return Finding("workspace", "ok", f"{found.home}, {free_gb:.0f} GB free")
+def _services() -> Iterator[Finding]:
+    """The workspace and what it stands on."""
+    from geolab.jobs import panel
+
+    for line in panel.services(settings.load()).lines:
+        yield Finding(line.what, line.state, line.detail, line.remedy)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geolab.jobs.listing import View, as_json, follow, log_lines, log_path, runs, show, watch
     from geolab.jobs.notebook import find_notebook, notebooks
+    from geolab.jobs.panel import Services, services
     from geolab.jobs.parameters import Contract, contract, parse
     from geolab.jobs.references import resolve
     from geolab.jobs.runner import Outcome, cancel, kill, run, successor, wait
@@ -24,6 +25,7 @@ _HOME = {
     "Outcome": "runner",
     "Parameter": "values",
     "Run": "session",
+    "Services": "panel",
     "Submitted": "submission",
     "View": "listing",
     "as_json": "listing",
@@ -45,6 +47,7 @@ _HOME = {
     "retry": "submission",
     "run": "runner",
     "runs": "listing",
+    "services": "panel",
     "show": "listing",
     "submit": "submission",
     "successor": "runner",
@@ -58,6 +61,7 @@ __all__ = [
     "Outcome",
     "Parameter",
     "Run",
+    "Services",
     "Submitted",
     "View",
     "as_json",
@@ -79,6 +83,7 @@ __all__ = [
     "retry",
     "run",
     "runs",
+    "services",
     "show",
     "submit",
     "successor",

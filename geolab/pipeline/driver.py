@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from geolab.errors import EngineError, GeolabError, LedgerError, NotFound, StorageError, WorkerLost
@@ -54,14 +54,43 @@ def drive(
     what runs, to be done again by the next driver. Raises GeolabError, in one line.
     """
     with _in_one_line(settings):
+        with session(pipeline, settings=settings, engine=engine, workers=workers) as opened:
+            board = yield from opened.drive(pipeline, retry_failed=retry_failed)
+        board.refresh()
+        yield watch.figures(pipeline, settings, board)
+
+
+@dataclass(frozen=True)
+class Session:
+    """The lead of a pipeline and an engine at work, for one drive after another."""
+
+    settings: Settings
+    ledger: Ledger
+    engine: Engine
+    led: Lead
+
+    def drive(self, pipeline: Pipeline, *, retry_failed: bool = False) -> Generator[Figures, None, Board]:
+        """Figures until nothing more can be done; then the board. The pipeline may have other stages."""
+        board = Board(
+            pipeline, self.settings, self.ledger, keep_outdated=retry_failed, retry_failed=retry_failed
+        )
+        with Keeper(pipeline, self.settings, self.ledger) as keeper:
+            yield from _Drive(
+                pipeline, self.settings, self.ledger, self.engine, board, self.led, keeper, retry_failed
+            ).run()
+        return board
+
+
+@contextmanager
+def session(
+    pipeline: Pipeline, *, settings: Settings, engine: str = "", workers: int = 0
+) -> Iterator[Session]:
+    """The lead of a pipeline, and an engine that stays up as long as the context lasts."""
+    with _in_one_line(settings):
         ledger = open_ledger(settings)
         with lead(pipeline, settings, ledger, engine) as led, executor(engine, settings, workers) as used:
             led.set_dashboard(used.dashboard)
-            board = Board(pipeline, settings, ledger, keep_outdated=retry_failed, retry_failed=retry_failed)
-            with Keeper(pipeline, settings, ledger) as keeper:
-                yield from _Drive(pipeline, settings, ledger, used, board, led, keeper, retry_failed).run()
-        board.refresh()
-        yield watch.figures(pipeline, settings, board)
+            yield Session(settings, ledger, used, led)
 
 
 @contextmanager

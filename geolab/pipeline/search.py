@@ -7,7 +7,7 @@ taken up, and the best parameters go into the stage, so that what hangs on it go
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from geolab import track
 from geolab.errors import NotFound
 from geolab.jobs import events, folders, kept
 from geolab.jobs.ledger import Ledger, open_ledger
-from geolab.pipeline import driver, space, trials
+from geolab.pipeline import driver, space, trials, watch
 from geolab.pipeline.board import Board, Row
 from geolab.pipeline.model import Pipeline
 from geolab.pipeline.space import Search
@@ -24,6 +24,7 @@ from geolab.pipeline.trials import Trial
 from geolab.settings import Settings
 
 if TYPE_CHECKING:
+    from geolab.pipeline.driver import Session
     from geolab.pipeline.watch import Figures
 
 BEST = "geolab.best"  # tag of the best run in MLflow: pipeline/stage
@@ -38,26 +39,38 @@ def drive(
     retry_failed: bool = False,
 ) -> Iterator[Figures]:
     """Figures while trials and then the pipeline with the best of them are driven; as `driver.drive`."""
-    search, ledger = space.read(pipeline), open_ledger(settings)
+    search = space.read(pipeline)
+    with driver.session(pipeline, settings=settings, engine=engine, workers=workers) as session:
+        chosen, board = yield from _drive(session, pipeline, search, retry_failed)
+    board.refresh()
+    yield watch.figures(chosen, settings, board)
+
+
+def _drive(
+    session: Session, pipeline: Pipeline, search: Search, again: bool
+) -> Generator[Figures, None, tuple[Pipeline, Board]]:
+    """Figures; then what was driven last, and its board."""
+    settings, ledger = session.settings, session.ledger
     known: list[Trial] = []
+    staged, board = pipeline, _board(pipeline, settings, ledger)
     while len(known) < search.trials:
         batch = trials.suggest(search, known)
         staged = _staged(pipeline, search, batch)
-        if not _is_over(_board(staged, settings, ledger), again=retry_failed):
-            yield from driver.drive(
-                staged, settings=settings, engine=engine, workers=workers, retry_failed=retry_failed
-            )
-        told = _told(search, batch, _board(staged, settings, ledger), ledger)
+        board = _board(staged, settings, ledger)
+        if not _is_over(board, again=again):
+            board = yield from session.drive(staged, retry_failed=again)
+            board.refresh()
+        told = _told(search, batch, board, ledger)
         if told is None or _is_stopped(pipeline, ledger):
-            return
+            return staged, board
         known += told
         trials.save(search, known, _name(pipeline, search), journal(pipeline, settings))
-    if (found := trials.best(search, known)) is not None:
-        _mark(pipeline, search, known, found, settings, ledger)
-        chosen = with_parameters(pipeline, search, found)
-        yield from driver.drive(
-            chosen, settings=settings, engine=engine, workers=workers, retry_failed=retry_failed
-        )
+    found = trials.best(search, known)
+    if found is None:
+        return staged, board
+    _mark(pipeline, search, known, found, settings, ledger)
+    chosen = with_parameters(pipeline, search, found)
+    return chosen, (yield from session.drive(chosen, retry_failed=again))
 
 
 def best(pipeline: Pipeline, settings: Settings) -> tuple[Trial | None, int]:
