@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -189,11 +189,12 @@ def show_status(args: argparse.Namespace) -> int:
 
 def _watch(pipeline: Pipeline, found: Settings, ledger: Ledger, *, as_json: bool) -> int:
     from geolab.cli import drawing
+    from geolab.pipeline import watch
 
     each = _until_quiet(pipeline, found, ledger)
     if as_json:
         for one in each:
-            print(json.dumps(asdict(one), allow_nan=False), flush=True)
+            print(json.dumps(watch.as_json(one), allow_nan=False), flush=True)
         return 0
     last = drawing.follow(each, quiet=False)
     if last is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from geolab.errors import one_line
+from geolab.jobs import failure
 from geolab.pipeline.model import Pipeline
 from geolab.pipeline.watch import Figures, StageFigures
 
@@ -162,6 +163,7 @@ def _failures(entries: list[Entry], folder: Path) -> Iterator[str]:
 
 
 def _shortened(text: str) -> str:
+    text = failure.clean(text)
     return text if len(text) <= MOST_ERROR else f"{text[: MOST_ERROR // 2]}\n…\n{text[-MOST_ERROR // 2 :]}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -160,6 +160,11 @@ def _running(settings: Settings, run: Record, now: float) -> Running:
 def _usage(found: list[dict[str, Any]]) -> dict[str, float]:
     newest = next((event for event in reversed(found) if event["event"] == "usage"), {})
     return {name: value for name, value in newest.items() if isinstance(value, int | float)}
+
+
+def as_json(found: Figures) -> dict[str, Any]:
+    """The figures as JSON's types, for a page."""
+    return asdict(found) | {"done": found.done}
 
 
 def summary(board: Board) -> dict[str, Any]:
