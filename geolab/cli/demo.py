@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from geolab import catalog, jobs
 from geolab.cli import output
-from geolab.cli.work import execute
+from geolab.cli.running import execute
 from geolab.settings import Settings
 
 if TYPE_CHECKING:

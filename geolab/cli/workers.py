@@ -18,7 +18,7 @@ def add(parsers: Any) -> None:
         "worker",
         work,
         what="do what is queued in the ledger, highest priority first, until stopped",
-        example="GEOLAB_LEDGER_URL=postgresql://me@host/geolab geolab worker --workers 4",
+        example="geolab worker --workers 4",
         json_output=False,
     )
     worker.add_argument("--workers", type=int, metavar="N", help="processes, each doing one run (1)")

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from geolab.jobs.panel import Services, services
     from geolab.jobs.parameters import Contract, contract, parse
     from geolab.jobs.references import resolve
+    from geolab.jobs.retries import retry, to_retry
     from geolab.jobs.runner import Outcome, cancel, kill, run, successor, wait
     from geolab.jobs.session import Run, context, report
-    from geolab.jobs.submission import Submitted, enqueue, key_of, retry, submit, to_retry
+    from geolab.jobs.submission import Submitted, enqueue, key_of, submit
     from geolab.jobs.values import Parameter
     from geolab.jobs.worker import perform
 
@@ -44,14 +45,14 @@ _HOME = {
     "perform": "worker",
     "report": "session",
     "resolve": "references",
-    "retry": "submission",
+    "retry": "retries",
     "run": "runner",
     "runs": "listing",
     "services": "panel",
     "show": "listing",
     "submit": "submission",
     "successor": "runner",
-    "to_retry": "submission",
+    "to_retry": "retries",
     "wait": "runner",
     "watch": "listing",
 }

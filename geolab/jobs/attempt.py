@@ -13,7 +13,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -21,7 +20,7 @@ from typing import IO, Any, cast
 import psutil
 
 from geolab.errors import GeolabError, LedgerError, NotFound, StorageError
-from geolab.jobs import events, failure, folders, outputs, reconcile, record, submission, workplace
+from geolab.jobs import events, failure, folders, outputs, reconcile, record, retries, workplace
 from geolab.jobs.failure import Place
 from geolab.jobs.ledger import Ledger
 from geolab.jobs.logs import RunLog
@@ -299,22 +298,12 @@ class Attempt:
             shutil.rmtree(folders.private(self.settings, following.id), ignore_errors=True)
 
     def _following(self, state: str) -> Record | None:
-        """The next attempt, if one is allowed. Pipelines decide themselves when they try again."""
-        interrupted = state == "lost" and self.interrupted
-        wanted = interrupted or (state == "failed" and self.run.retries > 0)
-        if not wanted or self.run.pipeline or not (self.folder / folders.SOURCE).is_file():
-            return None
-        try:
-            new = submission.next_attempt(self.settings, self.run)
-        except OSError as problem:
-            _log.warning("no further attempt: %s", problem)
-            return None
-        if interrupted:
-            return replace(new, retries=self.run.retries, backoff_s=self.run.backoff_s)
-        now, kept = self.ledger.now(), self.retrier != NOBODY
-        lease = now + self.settings.lease_s if kept else 0.0
-        at = now + record.backoff(self.run, 1)
-        return replace(new, not_before=at, owner=self.retrier, lease_until=lease)
+        """The next attempt, if one is wanted."""
+        if state == "lost" and self.interrupted:
+            return retries.after_interruption(self.settings, self.run)
+        if state == "failed":
+            return retries.after_failure(self.settings, self.ledger, self.run, retrier=self.retrier)
+        return None
 
     def _finish(self, state: str, folder: Path, error: str, cause: str = "") -> None:
         finish = partial(

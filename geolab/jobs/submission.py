@@ -14,17 +14,18 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from geolab import settings as settings_module
-from geolab.errors import BadInput, NotFound
+from geolab.errors import BadInput, StorageError
 from geolab.jobs import environment, events, folders, ids, keys, processes, record
 from geolab.jobs.ledger import Ledger, open_ledger
 from geolab.jobs.notebook import find_notebook
 from geolab.jobs.parameters import contract, parse
-from geolab.jobs.reconcile import from_report, reconcile
-from geolab.jobs.record import NOBODY, Record
+from geolab.jobs.reconcile import from_report, reconcile, retire
+from geolab.jobs.record import Record
 from geolab.jobs.references import Input, inputs
 from geolab.settings import Settings
 
@@ -154,7 +155,11 @@ def submit(
     new = replace(new, owner=me, lease_until=lease)
     submitted, queued = _queued(settings, ledger, new, checked)
     if queued is not None and (queued.waiting or not submitted.reused):
-        _start(settings, ledger, queued)
+        try:
+            _start(settings, ledger, queued)
+        except (OSError, StorageError) as problem:
+            _give_up(settings, ledger, queued, problem)
+            raise
     return submitted
 
 
@@ -175,14 +180,24 @@ def _queued(
     finished = None if new.force else _finished(settings, ledger, new)
     if finished is not None:
         return Submitted(finished.id, reused=True), None
-    _prepare(settings, new, checked)
+    own = False
+    try:
+        _prepare(settings, new, checked)
+        queued = _enter(settings, ledger, new)
+        own = queued.id == new.id
+    finally:
+        if not own:
+            shutil.rmtree(folders.private(settings, new.id), ignore_errors=True)
+    return Submitted(queued.id, reused=queued.id != new.id), queued
+
+
+def _enter(settings: Settings, ledger: Ledger, new: Record) -> Record:
+    """The new run, or the active one with its key."""
     queued = ledger.enqueue(new)
     if queued.id != new.id and record.abandoned(queued, ledger.now(), host=settings.host):
         reconcile(settings, ledger)  # it was about to be lost, and now it is
         queued = ledger.enqueue(new)
-    if queued.id != new.id:
-        shutil.rmtree(folders.private(settings, new.id))
-    return Submitted(queued.id, reused=queued.id != new.id), queued
+    return queued
 
 
 def _finished(settings: Settings, ledger: Ledger, new: Record) -> Record | None:
@@ -201,11 +216,12 @@ def _prepare(settings: Settings, new: Record, checked: _Checked) -> None:
     with folders.writing(folder):
         folder.mkdir(parents=True)
         shutil.copyfile(checked.notebook, folder / folders.SOURCE)
-        _describe(folder, new, [asdict(one) for one in checked.inputs])
+        describe(folder, new, [asdict(one) for one in checked.inputs])
         events.append(folder, "asked", notebook=str(checked.notebook))
 
 
-def _describe(folder: Path, new: Record, found: list[dict[str, Any]]) -> None:
+def describe(folder: Path, new: Record, found: list[dict[str, Any]]) -> None:
+    """Write what a run's kernel and its report need to know. found: its inputs."""
     described = {"id": new.id, "name": new.notebook, "key": new.key, "parameters": new.parameters}
     text = json.dumps(described | {"inputs": found})
     (folder / folders.DESCRIBED).write_text(text, encoding="utf-8")
@@ -227,84 +243,12 @@ def _start(settings: Settings, ledger: Ledger, new: Record) -> None:
     ledger.update(new.id, lambda run: record.hand_over(run, owner=owner, lease_until=lease))
 
 
-# ---------------------------------------------------------------- again
-
-
-def next_attempt(settings: Settings, failed: Record) -> Record:
-    """What is to be tried once more after a failure: a run of its own, with a folder, not yet queued."""
-    new = replace(
-        failed,
-        id=ids.new(),
-        state="queued",
-        owner=NOBODY,
-        lease_until=0.0,
-        cancel=False,
-        created=time.time(),
-        started=None,
-        finished=None,
-        folder="",
-        error="",
-        cause="",
-        retries=failed.retries - 1,
-        backoff_s=record.backoff(failed, 2),
-    )
-    old, folder = folders.private(settings, failed.id), folders.private(settings, new.id)
-    folder.mkdir(parents=True)
-    shutil.copyfile(old / folders.SOURCE, folder / folders.SOURCE)
-    _describe(folder, new, json.loads((old / folders.DESCRIBED).read_bytes())["inputs"])
-    events.append(folder, "asked", notebook=_asked(old))
-    return new
-
-
-def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
-    """The work of a run that did not succeed, started once more with the notebook as it is now.
-
-    Raises NotFound for a notebook that is no longer where it was, BadInput for a run that succeeded,
-    is in progress, or belongs to a pipeline, which knows what hangs on it.
-    """
-    settings = settings or settings_module.load()
-    ledger = open_ledger(settings)
-    reconcile(settings, ledger)
-    run = ledger.get(run_id)
-    if run.active or run.state == "succeeded":
-        raise BadInput("run", found=f"{run.id}, which is {run.state}", expected="one that did not succeed")
-    if run.pipeline:
-        remedy = "geolab pipeline run FILE --retry-failed"
-        raise BadInput(
-            "run", found=f"one of the pipeline {run.pipeline}", expected="one alone", remedy=remedy
+def _give_up(settings: Settings, ledger: Ledger, new: Record, problem: Exception) -> None:
+    """Record a run whose process could not be started."""
+    run = ledger.claim(new.id, owner=processes.owner(host=settings.host), lease_s=settings.lease_s)
+    if run is not None:
+        failed = partial(
+            record.finish, owner=run.owner, state="failed", folder=str(folders.attempt(settings, run))
         )
-    return submit(
-        _notebook_of(run),
-        run.parameters,
-        settings=settings,
-        timeout_s=run.timeout_s,
-        memory_mb=run.memory_mb,
-    )
-
-
-def _notebook_of(run: Record) -> str:
-    asked = _asked(Path(run.folder)) if run.folder else ""
-    if asked and not Path(asked).is_file():
-        raise NotFound(
-            "notebook", asked, remedy=f"run {run.id} was made of it; give its new place to geolab run"
-        )
-    return asked or run.notebook
-
-
-def _asked(folder: Path) -> str:
-    """The notebook's file when the run was asked for."""
-    return next((str(e["notebook"]) for e in events.read(folder) if e["event"] == "asked"), "")
-
-
-def to_retry(*, settings: Settings | None = None) -> list[str]:
-    """The newest run of each piece of work whose last attempt failed or was lost, oldest first.
-
-    Those of pipelines are left to their pipeline.
-    """
-    settings = settings or settings_module.load()
-    ledger = open_ledger(settings)
-    reconcile(settings, ledger)
-    newest: dict[str, Record] = {}
-    for run in ledger.runs():
-        newest.setdefault(run.key, run)  # newest first
-    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost") and not run.pipeline)
+        ledger.update(new.id, lambda run: failed(run, now=ledger.now(), error=f"not started: {problem}"))
+        retire(settings, ledger, run)

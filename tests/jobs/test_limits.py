@@ -14,7 +14,7 @@ import pytest
 
 from geolab import cli, jobs
 from geolab.errors import BadInput
-from geolab.jobs import events, failure, gpus, usage
+from geolab.jobs import events, failure, folders, gpus, usage
 from geolab.jobs.failure import Place
 from geolab.jobs.ledger import open_ledger
 
@@ -102,6 +102,43 @@ def test_every_failure_says_why(workspace, make_notebook, sleeping):
     assert _cause(workspace, wrong) == ""
     assert "cause" not in jobs.as_json(jobs.show(wrong.run_id, settings=workspace))
     assert jobs.as_json(jobs.show(late.run_id, settings=workspace))["cause"] == "time-out"
+
+
+HANGS = """
+import sys, time
+from geolab import jobs
+from geolab.jobs import attempt, execute
+attempt.GRACE_S = 1.0
+execute.execute = lambda *args, **settings: time.sleep(600)
+jobs.perform(sys.argv[1])
+print("never")
+"""
+
+
+@pytest.mark.slow
+def test_an_execution_that_hangs_ends_with_its_process(workspace, counting):
+    run_id = jobs.enqueue(counting, settings=workspace, timeout_s=1).run_id
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, run_id], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert time.monotonic() - began < 100
+    record = open_ledger(workspace).get(run_id)
+    assert (record.state, record.cause) == ("failed", "time-out")
+
+
+@pytest.mark.slow
+def test_a_process_that_can_not_be_started_is_a_failure(workspace, counting, monkeypatch):
+    def refuse(*_args: object, **_options: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(OSError, match="temporarily"):
+        jobs.submit(counting, settings=workspace)
+    (run,) = open_ledger(workspace).runs()
+    assert (run.state, run.error.startswith("not started: ")) == ("failed", True)
+    assert list(folders.private_root(workspace).iterdir()) == []
 
 
 def test_a_full_disk_is_recognised_in_the_words_of_a_cell():

@@ -1,0 +1,118 @@
+"""Further attempts at the same work: by themselves after a failure, or asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from geolab import settings as settings_module
+from geolab.errors import BadInput, NotFound
+from geolab.jobs import events, folders, ids, record
+from geolab.jobs.ledger import Ledger, open_ledger
+from geolab.jobs.processes import Owner
+from geolab.jobs.reconcile import reconcile
+from geolab.jobs.record import NOBODY, Record
+from geolab.jobs.submission import Submitted, describe, submit
+from geolab.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def after_failure(settings: Settings, ledger: Ledger, failed: Record, *, retrier: Owner) -> Record | None:
+    """The attempt that follows a failure after a wait, if one is allowed; not yet queued.
+
+    retrier: who will make it; nobody: anyone may. Pipelines decide themselves when they try again.
+    """
+    new = _anew(settings, failed) if failed.retries > 0 else None
+    if new is None:
+        return None
+    now = ledger.now()
+    lease = now + settings.lease_s if retrier != NOBODY else 0.0
+    at, backoff_s = now + record.backoff(failed, 1), record.backoff(failed, 2)
+    return replace(
+        new, retries=failed.retries - 1, backoff_s=backoff_s, not_before=at, owner=retrier, lease_until=lease
+    )
+
+
+def after_interruption(settings: Settings, interrupted: Record) -> Record | None:
+    """The same work for anyone, because the worker that had it must end; not yet queued."""
+    return _anew(settings, interrupted)
+
+
+def _anew(settings: Settings, run: Record) -> Record | None:
+    """A run of its own for the same work, with a folder; None where it can't be had here."""
+    old = folders.private(settings, run.id)
+    if run.pipeline or not (old / folders.SOURCE).is_file():
+        return None
+    new = Record(ids.new(), run.notebook, run.key, run.parameters, created=time.time())
+    kept = ("force", "timeout_s", "priority", "retries", "backoff_s", "memory_mb", "gpu")
+    new = replace(new, **{name: getattr(run, name) for name in kept})
+    folder = folders.private(settings, new.id)
+    try:
+        folder.mkdir(parents=True)
+        shutil.copyfile(old / folders.SOURCE, folder / folders.SOURCE)
+        describe(folder, new, json.loads((old / folders.DESCRIBED).read_bytes())["inputs"])
+        events.append(folder, "asked", notebook=_asked(old))
+    except OSError as problem:
+        _log.warning("no further attempt: %s", problem)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    return new
+
+
+def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
+    """The work of a run that did not succeed, started once more with the notebook as it is now.
+
+    Raises NotFound for a notebook that is no longer where it was, BadInput for a run that succeeded,
+    is in progress, or belongs to a pipeline, which knows what hangs on it.
+    """
+    settings = settings or settings_module.load()
+    ledger = open_ledger(settings)
+    reconcile(settings, ledger)
+    run = ledger.get(run_id)
+    if run.active or run.state == "succeeded":
+        raise BadInput("run", found=f"{run.id}, which is {run.state}", expected="one that did not succeed")
+    if run.pipeline:
+        remedy = "geolab pipeline run FILE --retry-failed"
+        raise BadInput(
+            "run", found=f"one of the pipeline {run.pipeline}", expected="one alone", remedy=remedy
+        )
+    return submit(
+        _notebook_of(run),
+        run.parameters,
+        settings=settings,
+        timeout_s=run.timeout_s,
+        memory_mb=run.memory_mb,
+    )
+
+
+def _notebook_of(run: Record) -> str:
+    asked = _asked(Path(run.folder)) if run.folder else ""
+    if asked and not Path(asked).is_file():
+        raise NotFound(
+            "notebook", asked, remedy=f"run {run.id} was made of it; give its new place to geolab run"
+        )
+    return asked or run.notebook
+
+
+def _asked(folder: Path) -> str:
+    """The notebook's file when the run was asked for."""
+    return next((str(e["notebook"]) for e in events.read(folder) if e["event"] == "asked"), "")
+
+
+def to_retry(*, settings: Settings | None = None) -> list[str]:
+    """The newest run of each piece of work whose last attempt failed or was lost, oldest first.
+
+    Those of pipelines are left to their pipeline.
+    """
+    settings = settings or settings_module.load()
+    ledger = open_ledger(settings)
+    reconcile(settings, ledger)
+    newest: dict[str, Record] = {}
+    for run in ledger.runs():
+        newest.setdefault(run.key, run)  # newest first
+    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost") and not run.pipeline)
