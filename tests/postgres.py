@@ -41,7 +41,9 @@ class Server:
             shutil.chown(self.folder, self.user)
         password = self.folder / "password"
         password.write_text(PASSWORD)
-        options = ["-U", USER, "--auth", "scram-sha-256", "-E", "UTF8", "--no-sync"]
+        # a language with an order of its own, unlike that of Python's texts
+        language = ["--locale-provider=icu", "--icu-locale=en", "--locale=C.UTF-8"]
+        options = ["-U", USER, "--auth", "scram-sha-256", "-E", "UTF8", "--no-sync", *language]
         command = [_PROGRAMS[-1] / "initdb", "-D", self.folder / "data", "--pwfile", password, *options]
         subprocess.run(command, check=True, capture_output=True, user=self.user, cwd="/")
         settings = {

@@ -106,6 +106,7 @@ def test_a_password_is_shown_nowhere(postgres, postgres_url):
         error: BaseException | None = caught.value
         assert "\n" not in str(error), what
         assert "geolab:***@" in str(error), what
+        assert ("with %-escapes" in str(error)) == (what in ("escape", "option", "slash")), what
         while error:
             assert SECRET not in str(error) + repr(error), what
             error = error.__cause__

@@ -181,7 +181,7 @@ class PostgresLedger(SqlLedger):
 
 
 def _tables() -> list[str]:
-    unique, *indices = (index.format(runs="runs") for index in INDICES_FIRST + INDICES_ADDED)
+    unique, *indices = INDICES_FIRST + INDICES_ADDED
     return [
         "CREATE SCHEMA IF NOT EXISTS geolab",
         # room in each page, so that a renewed lease touches no index

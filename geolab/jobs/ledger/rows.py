@@ -43,18 +43,18 @@ CONTROL_COLUMNS = """
     pid_started TEXT NOT NULL, beat DOUBLE PRECISION NOT NULL
 """
 INDICES_FIRST = (
-    "one_active_run_per_key ON {runs} (key) WHERE state IN ('queued', 'running')",  # UNIQUE
-    "runs_by_key ON {runs} (key)",
-    "runs_by_state ON {runs} (state)",
+    "one_active_run_per_key ON runs (key) WHERE state IN ('queued', 'running')",  # UNIQUE
+    "runs_by_key ON runs (key)",
 )
 INDICES_ADDED = (
     # with all that a claim asks for, so that it looks up no row but the one it takes
-    "runs_waiting ON {runs} (priority DESC, number, id, not_before, gpu, cancel, pipeline)"
+    "runs_waiting ON runs (priority DESC, number, id, not_before, gpu, cancel, pipeline, state, host)"
     " WHERE state = 'queued' AND host = ''",
-    "runs_held ON {runs} (id) WHERE state IN ('queued', 'running') AND (host <> '' OR cancel = 1)",
-    "runs_by_number ON {runs} (number)",
-    "runs_of_slot ON {runs} (pipeline, slot, number) WHERE pipeline <> ''",
-    "runs_of_pipeline ON {runs} (pipeline, number) WHERE pipeline <> ''",
+    "runs_held ON runs (id) WHERE state IN ('queued', 'running') AND (host <> '' OR cancel = 1)",
+    "runs_active ON runs (pipeline, state, number) WHERE state IN ('queued', 'running')",
+    "runs_by_number ON runs (number)",
+    "runs_of_slot ON runs (pipeline, slot, number) WHERE pipeline <> ''",
+    "runs_of_pipeline ON runs (pipeline, number) WHERE pipeline <> ''",
 )
 
 

@@ -26,7 +26,7 @@ from geolab.jobs.ledger.rows import (
     row_of_control,
 )
 from geolab.jobs.processes import Owner
-from geolab.jobs.record import STATES, Record
+from geolab.jobs.record import ACTIVE, Record
 
 PAGE = 1000  # rows read at once by `newest` and `history`
 
@@ -68,18 +68,19 @@ _ENQUEUE = f"{_insert('runs', _NUMBERED)} ON CONFLICT DO NOTHING RETURNING attem
 _ONE = "SELECT * FROM runs WHERE id = :id"
 _BEGINNING = "SELECT * FROM runs WHERE substr(id, 1, :length) = :start LIMIT 2"
 _CONTROL = "SELECT * FROM pipelines WHERE name = :name"
-_ACTIVE = "SELECT * FROM runs WHERE key = :key AND state IN ('queued', 'running')"
-_ACTIVE_IDS = "SELECT id FROM runs WHERE state IN ('queued', 'running')"
-_HELD = "SELECT * FROM runs WHERE state IN ('queued', 'running') AND (host <> '' OR cancel = 1) ORDER BY id"
+_ACTIVE_OF_KEY = "SELECT * FROM runs WHERE key = :key AND state IN ('queued', 'running')"
+_ACTIVE_IDS = "SELECT id FROM runs{by} WHERE state IN ('queued', 'running')"
+_HELD = """
+    SELECT * FROM runs{by} WHERE state IN ('queued', 'running') AND (host <> '' OR cancel = 1) ORDER BY id
+"""
 _PAUSED = "SELECT name FROM pipelines WHERE state <> 'active'"
 _NEXT = f"""
-    FROM runs WHERE state = 'queued' AND host = '' AND cancel = 0 AND gpu <= :gpus
+    FROM runs{{by}} WHERE state = 'queued' AND host = '' AND cancel = 0 AND gpu <= :gpus
     AND not_before <= :now AND pipeline NOT IN ({_PAUSED})
 """
 _NEWEST = """
-    SELECT * FROM runs AS one WHERE pipeline = :pipeline AND pipeline <> '' AND slot > :after AND NOT EXISTS
-    (SELECT 1 FROM runs WHERE pipeline = one.pipeline AND pipeline <> '' AND slot = one.slot
-     AND (number, id) > (one.number, one.id))
+    SELECT * FROM runs AS one WHERE pipeline = :pipeline AND pipeline <> '' AND slot > :after AND number =
+    (SELECT max(number) FROM runs WHERE pipeline = one.pipeline AND pipeline <> '' AND slot = one.slot)
     ORDER BY slot LIMIT :page
 """
 _HISTORY = """
@@ -128,6 +129,10 @@ class SqlLedger(ABC):
     def _next(self, ask: Ask, query: str, values: Mapping[str, Any]) -> Record | None:
         """The first run of the query, locked."""
 
+    def _by(self, index: str) -> str:  # noqa: ARG002
+        """What is said after a table to have it read by this index."""
+        return ""
+
     def now(self) -> float:
         return self._clock(self._ask)
 
@@ -138,14 +143,16 @@ class SqlLedger(ABC):
             added = self._ask(_ENQUEUE.replace(":number", self.number), row_of(run))
             if added:
                 return replace(run, attempt=added[0]["attempt"])
-            found = self._ask(_ACTIVE, {"key": run.key})
+            found = self._ask(_ACTIVE_OF_KEY, {"key": run.key})
             if found:
                 return record_of(found[0])
         raise BadInput("run", found=f"a new one with the known id {run.id}", expected="an id of its own")
 
     def claim_next(self, *, owner: Owner, lease_s: float, gpus: int = 0, pipeline: str = "") -> Record | None:
         only = " AND pipeline = :pipeline" if pipeline else ""
-        query = f"{_NEXT}{only} ORDER BY priority DESC, number, id LIMIT 1"
+        query = (
+            f"{_NEXT.format(by=self._by('runs_waiting'))}{only} ORDER BY priority DESC, number, id LIMIT 1"
+        )
 
         def find(ask: Ask, now: float) -> Record | None:
             return self._next(ask, query, {"now": now, "gpus": gpus, "pipeline": pipeline})
@@ -224,20 +231,26 @@ class SqlLedger(ABC):
         slot: str = "",
         limit: int = 0,
     ) -> list[Record]:
-        wanted = {f"state{number}": state for number, state in enumerate(states or STATES)}
         given = {"notebook": notebook, "key": key, "pipeline": pipeline, "slot": slot}
         asked = {name: value for name, value in given.items() if value}
+        wanted = {f"state{number}": state for number, state in enumerate(states)}
+        terms = [f"{name} = :{name}" for name in asked]
+        terms += [f"state IN ({', '.join(f':{name}' for name in wanted)})"] if wanted else []
+        terms += ["pipeline <> ''"] if pipeline else []  # says that the indices of pipelines will do
+        by = ""
+        if states and not (key or slot or set(states) - set(ACTIVE)):
+            terms, by = [*terms, "state IN ('queued', 'running')"], self._by("runs_active")
         query = f"""
-            SELECT * FROM runs WHERE state IN ({", ".join(f":{name}" for name in wanted)})
-            {"".join(f" AND {name} = :{name}" for name in asked)} ORDER BY number DESC, id DESC LIMIT :limit
+            SELECT * FROM runs{by} {"WHERE" if terms else ""} {" AND ".join(terms)}
+            ORDER BY number DESC, id DESC LIMIT :limit
         """  # noqa: S608 - only names of ours are put in
         return [record_of(row) for row in self._ask(query, wanted | asked | {"limit": limit or 2**62})]
 
     def held(self) -> list[Record]:
-        return [record_of(row) for row in self._ask(_HELD, {})]
+        return [record_of(row) for row in self._ask(_HELD.format(by=self._by("runs_held")), {})]
 
     def active(self) -> set[str]:
-        return {row["id"] for row in self._ask(_ACTIVE_IDS, {})}
+        return {row["id"] for row in self._ask(_ACTIVE_IDS.format(by=self._by("runs_active")), {})}
 
     # ------------------------------------------------------------ pipelines
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 from geolab.jobs.ledger import sqlite_file
 from geolab.jobs.ledger.rows import record_of
 from geolab.jobs.ledger.sql import Ask, Row, SqlLedger, Taken
+from geolab.jobs.ledger.sqlite_file import patiently
 from geolab.jobs.record import Record
 
 
@@ -41,15 +42,18 @@ class SqliteLedger(SqlLedger):
         found = ask(f"SELECT * FROM runs WHERE id = (SELECT id {query})", values)  # noqa: S608
         return record_of(found[0]) if found else None
 
+    def _by(self, index: str) -> str:
+        return f" INDEXED BY {index}"  # SQLite guesses, and does not know how few these are
+
     def _ask(self, query: str, values: Mapping[str, Any]) -> list[Row]:
         with sqlite_file.translated(self.path), self._borrowed() as db:
-            return cast(list[Row], db.execute(query, values).fetchall())
+            return cast(list[Row], patiently(lambda: db.execute(query, values).fetchall()))
 
     @contextmanager
     def _writing(self) -> Iterator[Ask]:
         """Holds the write lock; commits if the block succeeds."""
         with sqlite_file.translated(self.path), self._borrowed() as db:
-            db.execute("BEGIN IMMEDIATE")
+            patiently(lambda: db.execute("BEGIN IMMEDIATE"))
             try:
                 yield lambda query, values: cast(list[Row], db.execute(query, values).fetchall())
                 db.execute("COMMIT")
@@ -67,7 +71,7 @@ class SqliteLedger(SqlLedger):
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
         """An idle connection or a new one; one that SQLite itself failed on is closed."""
         file = sqlite_file.identity(self.path)
-        db = self._take(file) or sqlite_file.connect(self.path)
+        db = self._take(file) or self._connected()
         try:
             yield db
         except sqlite3.Error:
@@ -87,6 +91,11 @@ class SqliteLedger(SqlLedger):
                     return db
                 db.close()
         return None
+
+    def _connected(self) -> sqlite3.Connection:
+        db = sqlite_file.connect(self.path)
+        db.execute("PRAGMA busy_timeout = 0")  # `patiently` waits instead
+        return db
 
     def close(self) -> None:
         with suppress(IndexError):

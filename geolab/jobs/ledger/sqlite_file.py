@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from geolab.errors import BadInput, LedgerError
 from geolab.jobs.ledger.rows import (
@@ -22,6 +25,9 @@ from geolab.jobs.ledger.rows import (
 )
 
 WAIT_S = 60.0  # for another process's write to end
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.0005, 0.01  # between two tries
+
+T = TypeVar("T")
 
 
 def prepare(path: Path) -> None:
@@ -51,6 +57,23 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """What a statement gives, once other writers let it.
+
+    SQLite's own way to wait sleeps up to 0.1 s at a time, in which others overtake.
+    """
+    deadline, pause = time.monotonic() + WAIT_S, SHORTEST_PAUSE_S
+    while True:
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+            if not busy or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.5, 1.5) * pause)
+        pause = min(1.3 * pause, LONGEST_PAUSE_S)
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -92,7 +115,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _tables() -> list[str]:
-    unique, *indices = (index.format(runs="runs") for index in INDICES_FIRST + INDICES_ADDED)
+    unique, *indices = INDICES_FIRST + INDICES_ADDED
     return [
         f"CREATE TABLE runs ({RUN_COLUMNS}, {NUMBER}) WITHOUT ROWID",
         f"CREATE UNIQUE INDEX {unique}",
@@ -108,8 +131,9 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
     if _version(db, path) == 1:
         for column in (*ADDED, NUMBER):
             db.execute(f"ALTER TABLE runs ADD COLUMN {column}")
+        db.execute("DROP INDEX runs_by_state")
         for index in INDICES_ADDED:
-            db.execute(f"CREATE INDEX {index.format(runs='runs')}")
+            db.execute(f"CREATE INDEX {index}")
         db.execute(f"CREATE TABLE pipelines ({CONTROL_COLUMNS}) WITHOUT ROWID")
         db.execute(f"PRAGMA user_version = {VERSION}")
     db.execute("COMMIT")
