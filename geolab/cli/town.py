@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geolab.cli import output
 from geolab.errors import BadInput
+
+if TYPE_CHECKING:
+    from geolab.town.satellite import Archive, Progress
 
 SIZE_PX, PHOTOS, YEARS, CELLS = 1024, 24, "2021-2024", 12
 
@@ -87,7 +91,8 @@ def _satellite(args: argparse.Namespace) -> int:
 
     years = _years(args.years or YEARS)
     cells = CELLS if args.cells is None else args.cells
-    made = satellite.write(args.folder, seed=args.seed or 0, years=years, cells=cells)
+    making = satellite.making(args.folder, seed=args.seed or 0, years=years, cells=cells)
+    made = _watched(making, quiet=args.json)
     if args.json:
         found = {"folder": str(made.folder), "grid": str(made.grid), "readme": str(made.readme)}
         output.print_json({**found, "items": len(made.items), "truth": len(made.truth)})
@@ -97,6 +102,17 @@ def _satellite(args: argparse.Namespace) -> int:
     print(f"{len(made.items)} scenes of {when} over {where} in {made.folder}")
     print(f"next: geolab town {args.folder} --serve")
     return 0
+
+
+def _watched(making: Iterator[Progress], *, quiet: bool) -> Archive:
+    made = None
+    with output.progress(quiet=quiet) as bar:
+        task = bar.add_task("overpasses", total=None)
+        for step in making:
+            bar.update(task, completed=step.done, total=step.total)
+            made = step.archive
+    assert made is not None
+    return made
 
 
 def _years(text: str) -> range:

@@ -19,6 +19,7 @@ from pyproj import Transformer
 from geolab import raster
 from geolab.catalog import items, validation
 from geolab.errors import BadInput
+from geolab.raster import cells as grids
 from geolab.town import satellite
 from geolab.town.satellite import Errors, area, ground, scene, sky, truth
 
@@ -76,7 +77,7 @@ def looks_at(folder: Path, cell: dict, year: int) -> list[np.ndarray]:
 
 def onto(path: Path, cell: dict) -> np.ndarray:
     """The value at the middle of each pixel of a cell, 0 outside; by asking where each middle lies."""
-    size, step = int(cell["width"]), cell["resolution_m"]
+    size, step = int(cell["width"]), cell["gsd_m"]
     with rasterio.open(path) as dataset:
         assert dataset.crs.to_epsg() == cell["epsg"]
         pixels, back = dataset.read(1), ~dataset.transform
@@ -156,7 +157,7 @@ def sites(folder: Path, epsg: int) -> list[tuple[dict, shapely.Polygon]]:
 
 def pixels_of(cell: dict) -> np.ndarray:
     """The square of each pixel of a cell [y, x]."""
-    size, step = int(cell["width"]), cell["resolution_m"]
+    size, step = int(cell["width"]), cell["gsd_m"]
     x = cell["xmin"] + np.arange(size) * step
     y = cell["ymax"] - np.arange(1, size + 1) * step
     x, y = np.meshgrid(x, y)
@@ -232,12 +233,20 @@ def test_half_of_the_cells_lie_on_either_side_of_the_edge_each_on_its_own_grid(w
     for cell in table:
         west, _, east, _ = cell["geometry"].bounds
         assert (west + east) / 2 < 12 if cell["epsg"] == 32632 else (west + east) / 2 > 12
-        assert cell["xmax"] - cell["xmin"] == cell["width"] * cell["resolution_m"]
+        assert cell["xmax"] - cell["xmin"] == cell["width"] * cell["gsd_m"]
         assert cell["xmin"] % 640 == cell["ymin"] % 640 == 0
         change = raster.read_info(str(world / f"truth/{cell['id']}-2021-2022-change.tif"))
         assert change.shape == (cell["height"], cell["width"])
         assert (change.transform.c, change.transform.f) == (cell["xmin"], cell["ymax"])
         assert change.crs.to_epsg() == cell["epsg"]
+
+
+def test_the_grid_is_read_as_it_is_laid_out(world: Path):
+    laid = area.lay_out(4, 64).cells
+    read_back = grids.read(world / "grid.gpkg")
+    assert [(c.id, c.epsg, c.bounds, c.geobox.shape) for c in read_back] == [
+        (c.id, c.window.epsg, c.window.bounds, c.window.shape) for c in laid
+    ]
 
 
 def test_both_zones_show_the_same_ground_and_the_same_clouds():
@@ -365,6 +374,35 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_world(tmp_p
 
 def files_of(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def test_making_says_how_far_it_is_and_ends_with_the_archive(tmp_path: Path):
+    steps = list(satellite.making(tmp_path, years=range(2021, 2023), cells=1, cell_px=32))
+    assert [step.done for step in steps] == [*range(1, 23), 22]
+    assert {step.total for step in steps} == {22}
+    assert [step.archive is None for step in steps] == [True] * 22 + [False]
+
+
+def test_an_archive_is_replaced_whole_and_what_is_not_its_own_stays(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    options = {"cells": 2, "cell_px": 32}
+    before = satellite.write(tmp_path, years=range(2021, 2023), **options)
+    making = satellite.making(tmp_path, years=range(2022, 2023), seed=2, **options)
+    next(making)
+    assert not (tmp_path / "catalog.json").exists()  # half an archive is none
+    *_, last = making
+    assert last.archive.grid == before.grid
+    assert {d["properties"]["datetime"][:4] for d in documents(tmp_path)} == {"2022"}
+    assert not list(tmp_path.glob("truth/*2021*"))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_folders_of_others_are_not_removed(tmp_path: Path):
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "mine.tif").write_text("mine")
+    (tmp_path / "catalog.json").write_text('{"type": "Catalog", "id": "another"}')
+    satellite.write(tmp_path, years=range(2021, 2022), cells=1, cell_px=32)
+    assert (tmp_path / "truth" / "mine.tif").read_text() == "mine"
 
 
 def test_writing_again_replaces_what_is_there(tmp_path: Path, tiny_archive: Path, archives):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -54,6 +55,12 @@ class Window:
         """Rows and columns of a window within this one."""
         row, column = (self.north - inner.north) // GSD_M, (inner.west - self.west) // GSD_M
         return slice(row, row + inner.height), slice(column, column + inner.width)
+
+    def strips(self, rows: int = 64) -> Iterator[Window]:
+        """The window in strips from north to south, so that work on them takes little memory."""
+        for row in range(0, self.height, rows):
+            north, height = self.north - row * GSD_M, min(rows, self.height - row)
+            yield Window(self.epsg, self.west, north, self.width, height)
 
     def outline(self) -> Floats:
         """The corners [4, 2] in metres, anticlockwise from the south-west."""

@@ -47,6 +47,14 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
 
 
+def is_archive(catalog: Path) -> bool:
+    """Whether a file is the catalogue of an archive of the sample world."""
+    try:
+        return json.loads(catalog.read_bytes()).get("id") == "geolab-town"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def write_grid(path: Path, cells: Sequence[Cell]) -> None:
     """The cells as a GeoPackage in longitude and latitude, each with its exact grid in its own zone."""
     import pyogrio
@@ -59,7 +67,7 @@ def write_grid(path: Path, cells: Sequence[Cell]) -> None:
         "id": np.array([cell.id for cell in cells], object),
         "epsg": np.array([cell.window.epsg for cell in cells], np.int32),
         "xmin": bounds[:, 0], "ymin": bounds[:, 1], "xmax": bounds[:, 2], "ymax": bounds[:, 3],
-        "resolution_m": np.full(len(cells), float(GSD_M)),
+        "gsd_m": np.full(len(cells), float(GSD_M)),
         "width": np.array([cell.window.width for cell in cells], np.int32),
         "height": np.array([cell.window.height for cell in cells], np.int32),
     }  # fmt: skip

@@ -101,13 +101,25 @@ def look(
     ground: Ground, mosaic: np.ndarray, window: Window, year: int, *, shift_px: tuple[float, float] = (0, 0)
 ) -> View:
     """The view of a year, whose mosaic is given, through a window."""
+    from scipy.sparse import csr_array, vstack
+
     kinds = ground.crops[year - ground.years[0]]
-    shares = _shares(sampled(mosaic, ground, window, shift_px), window, len(kinds))
-    places = np.moveaxis(local_grid(window, shift_px=shift_px), 0, -1).reshape(-1, 2)
+    parts = [
+        _part(ground, sampled(mosaic, ground, strip, shift_px), kinds, local_grid(strip, shift_px=shift_px))
+        for strip in window.strips()
+    ]
+    shares = csr_array(vstack([part[0] for part in parts]))
+    variation = np.concatenate([part[1] for part in parts])
+    return View(window, shares, kinds, np.array(ground.land.things.tints), variation)
+
+
+def _part(ground: Ground, ids: np.ndarray, kinds: np.ndarray, grid: Floats) -> tuple[csr_array, Floats]:
+    """Shares and variation of the pixels of a strip."""
+    shares = _shares(ids, len(kinds))
+    places = np.moveaxis(grid, 0, -1).reshape(-1, 2)
     strength = shares @ spectra.textures()[kinds]
     noise = np.stack([smooth(ground.seed, 80 + n, wave)(places) for n, wave in enumerate(WAVES_M)], axis=1)
-    variation = np.clip(1 + (strength * noise).sum(axis=1), 0.5, 1.6)
-    return View(window, shares, kinds, np.array(ground.land.things.tints), variation)
+    return shares, np.clip(1 + (strength * noise).sum(axis=1), 0.5, 1.6)
 
 
 def sampled(
@@ -121,10 +133,10 @@ def sampled(
     return blocks.transpose(0, 2, 1, 3).reshape(-1, PER_PX**2)
 
 
-def _shares(ids: np.ndarray, window: Window, things: int) -> csr_array:
+def _shares(ids: np.ndarray, things: int) -> csr_array:
+    """How much of each pixel is each thing, from the things at its places [pixel, place]."""
     from scipy.sparse import coo_array
 
     pixels = np.arange(len(ids)).repeat(ids.shape[1])
     share = np.full(ids.size, 1 / ids.shape[1], np.float32)
-    shape = (window.width * window.height, things)
-    return coo_array((share, (pixels, ids.ravel())), shape=shape).tocsr()
+    return coo_array((share, (pixels, ids.ravel())), shape=(len(ids), things)).tocsr()

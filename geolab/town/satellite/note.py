@@ -31,7 +31,7 @@ A satellite archive of the sample world, made by geolab.town. Nothing here is a 
 seed {ground.seed}, {years}, {cells} of {cell.width} x {cell.height} pixels of {GSD_M} m;
 {scenes} scenes on {len(skies)} days, {len(summer)} of them from June to August, granules {tiles}.
 
-grid.gpkg        the cells: id, epsg, xmin ymin xmax ymax (metres in that zone), resolution_m, width, height;
+grid.gpkg        the cells: id, epsg, xmin ymin xmax ymax (metres in that zone), gsd_m, width, height;
                  outlines in longitude and latitude. Half of the cells lie in UTM zone 32, half in zone 33, on
                  both sides of 12 degrees east; their corners are multiples of their size. At the zone edge
                  they may overlap or leave a gap, as real grids do.

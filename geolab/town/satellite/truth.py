@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,33 @@ from geolab.town.model import Floats
 from geolab.town.satellite import files, spectra
 from geolab.town.satellite.area import Area, Cell, Window, to_lonlat
 from geolab.town.satellite.ground import Ground, View, sampled
-from geolab.town.satellite.scene import CLEAR, Overpass
+from geolab.town.satellite.scene import CLEAR
+from geolab.town.satellite.sky import Sky
 
 FOLDER = "truth"
 SEASON = (6, 8)  # first and last month
 
 
-def in_season(seen: Overpass) -> bool:
+@dataclass(frozen=True)
+class Classed:
+    """How a zone was classed on a day: [y, x] of 20 m."""
+
+    sky: Sky
+    classes: np.ndarray
+
+
+def in_season(seen: Classed) -> bool:
     """Whether a scene belongs to the composite of its year."""
     return SEASON[0] <= seen.sky.when.month <= SEASON[1]
 
 
-def composite(view: View, passes: Sequence[Overpass]) -> Floats:
+def composite(view: View, passes: Sequence[Classed]) -> Floats:
     """[band, y, x] the median over the season's days of the ground without clouds, shadows and noise."""
     looks = [view.reflectance(seen.sky.when.date()) for seen in passes if in_season(seen)]
     return np.median(np.stack(looks), axis=0).astype(np.float32)
 
 
-def clear_looks(passes: Sequence[Overpass]) -> np.ndarray:
+def clear_looks(passes: Sequence[Classed]) -> np.ndarray:
     """[y, x] on how many of the season's days a pixel was seen and classed as clear; uint8."""
     clear = [np.isin(seen.classes, CLEAR) for seen in passes if in_season(seen)]
     return np.sum(clear, axis=0, dtype=np.uint8).repeat(2, axis=0).repeat(2, axis=1)
@@ -36,8 +46,9 @@ def clear_looks(passes: Sequence[Overpass]) -> np.ndarray:
 
 def changed(ground: Ground, window: Window, year: int) -> np.ndarray:
     """[y, x] 1 where at least half of a pixel has another use than in the year before, else 0."""
-    share = sampled(ground.changed(year), ground, window).mean(axis=1)
-    return (share >= 0.5).astype(np.uint8).reshape(window.shape)
+    mosaic = ground.changed(year)
+    shares = [sampled(mosaic, ground, strip).mean(axis=1) for strip in window.strips()]
+    return (np.concatenate(shares) >= 0.5).astype(np.uint8).reshape(window.shape)
 
 
 def write_year(
@@ -45,7 +56,7 @@ def write_year(
     ground: Ground,
     area: Area,
     views: Mapping[int, View],
-    passes: Mapping[int, Sequence[Overpass]],
+    passes: Mapping[int, Sequence[Classed]],
     year: int,
 ) -> list[Path]:
     """Write composite, clear looks and changes of every cell; the paths."""
