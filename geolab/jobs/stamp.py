@@ -26,7 +26,7 @@ _READ_LATE = (
     "IPYTHONDIR",
     "CUDA_VISIBLE_DEVICES",
 )
-_MEANINGLESS = {"PWD", "OLDPWD", "SHLVL", "_", "DO_NOT_TRACK"}
+_MEANINGLESS = {"PWD", "OLDPWD", "SHLVL", "_", "DO_NOT_TRACK", "PYTEST_CURRENT_TEST"}
 
 _LIMITS = [getattr(resource, name) for name in sorted(dir(resource)) if name.startswith("RLIMIT_")]
 
@@ -81,7 +81,8 @@ def difference(then: Stamp, now: Stamp, loaded: Loaded) -> str:
         return "the limits of the process changed"
     for name in sorted(then.variables.keys() | now.variables.keys()):
         wanted = now.variables.get(name)
-        if wanted != then.variables.get(name) and wanted != loaded.variables.get(name):
+        as_imported = wanted is not None and wanted == loaded.variables.get(name)
+        if wanted != then.variables.get(name) and not as_imported:
             return f"the variable {name} changed"
     return ""
 

@@ -36,8 +36,12 @@ STACK = (
     "geolab.jobs.ending", "geolab.jobs.forked",
 )  # fmt: skip
 
-# Arrow's jemalloc purges in a thread of its own, from import on; without it, whoever frees memory purges
-WITHOUT_THREADS = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+# Variables of the template only. Arrow's jemalloc purges in a thread of its own, from import on;
+# without it, whoever frees memory purges. And ipykernel's debugger need not say what it can't do.
+OWN_VARIABLES = {
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
 _libc = ctypes.CDLL(None)
@@ -161,7 +165,10 @@ def _receive(control: socket.socket) -> Order | None:
     """The next order; None when the other side is gone."""
     data, files = b"", []
     while not data.endswith(b"\n"):
-        part, received, _, _ = socket.recv_fds(control, 1 << 16, 8)
+        try:
+            part, received, _, _ = socket.recv_fds(control, 1 << 16, 8)
+        except ConnectionResetError:
+            return None
         if not part:
             return None
         data, files = data + part, files + received
