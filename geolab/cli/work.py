@@ -73,7 +73,7 @@ def _add_terms(run: argparse.ArgumentParser) -> None:
 
 def _megabytes(text: str) -> float:
     """A size such as 4GB, 500MB or 0.5TB in units of 1e6 bytes."""
-    found = re.fullmatch(r"([0-9.]+)\s*([MGT])i?B?", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([MGT])i?B?", text.strip(), re.IGNORECASE)
     if found is None:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a size such as 4GB or 500MB")
     return float(found[1]) * {"M": 1.0, "G": 1e3, "T": 1e6}[found[2].upper()]

@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 import psutil
 
 from geolab.errors import GeolabError, LedgerError, NotFound, StorageError
-from geolab.jobs import events, failure, folders, outputs, reconcile, record, retries, workplace
+from geolab.jobs import events, failure, folders, outputs, reconcile, record, retries, submission, workplace
 from geolab.jobs.failure import Place
 from geolab.jobs.ledger import Ledger
 from geolab.jobs.logs import RunLog
@@ -121,6 +121,7 @@ class Attempt:
         if self.run.force:
             shutil.rmtree(folders.checkpoints(self.settings, self.run.key), ignore_errors=True)
         described = json.loads((self.folder / folders.DESCRIBED).read_bytes())
+        submission.describe(self.folder, self.run, described["inputs"])
         folders.reserve(self.folder)
         error = self._execute()
         with self.lock:

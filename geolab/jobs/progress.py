@@ -35,7 +35,9 @@ def of(folder: Path) -> Progress:
     if cell < 0:
         return NONE
     at = found[cell]
-    return Progress(at["done"] / max(at["total"], 1), f"cell {at['number']}")
+    step = next((event for event in reversed(found[cell:]) if event["event"] == "step"), {})
+    doing = f"step {step['name']}" if step.get("state") == "running" else f"cell {at['number']}"
+    return Progress(at["done"] / max(at["total"], 1), doing)
 
 
 def _counted(counted: list[dict[str, Any]], cell: dict[str, Any] | None) -> Progress:

@@ -57,6 +57,7 @@ def _anew(settings: Settings, run: Record) -> Record | None:
         shutil.copyfile(old / folders.SOURCE, folder / folders.SOURCE)
         describe(folder, new, json.loads((old / folders.DESCRIBED).read_bytes())["inputs"])
         events.append(folder, "asked", notebook=_asked(old))
+        (folder / folders.LOG).touch()
     except OSError as problem:
         _log.warning("no further attempt: %s", problem)
         shutil.rmtree(folder, ignore_errors=True)

@@ -218,11 +218,13 @@ def _prepare(settings: Settings, new: Record, checked: _Checked) -> None:
         shutil.copyfile(checked.notebook, folder / folders.SOURCE)
         describe(folder, new, [asdict(one) for one in checked.inputs])
         events.append(folder, "asked", notebook=str(checked.notebook))
+        (folder / folders.LOG).touch()
 
 
 def describe(folder: Path, new: Record, found: list[dict[str, Any]]) -> None:
     """Write what a run's kernel and its report need to know. found: its inputs."""
     described = {"id": new.id, "name": new.notebook, "key": new.key, "parameters": new.parameters}
+    described["attempt"] = new.attempt  # 1 until the ledger has counted: the worker writes it again
     text = json.dumps(described | {"inputs": found})
     (folder / folders.DESCRIBED).write_text(text, encoding="utf-8")
 

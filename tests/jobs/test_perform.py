@@ -94,6 +94,8 @@ def test_a_queued_run_belongs_to_nobody_until_it_is_claimed_or_asked_for(workspa
     record = open_ledger(workspace).get(queued.run_id)
     assert (record.owner, record.state, record.priority, record.slot) == (NOBODY, "queued", 3, "s/1")
     assert jobs.runs(settings=workspace)[0].state == "queued"  # looking does not lose it
+    assert jobs.log_path(queued.run_id, settings=workspace).read_text() == ""
+    assert list(jobs.log_lines(queued.run_id, settings=workspace)) == []
     assert jobs.enqueue(counting, settings=workspace).run_id == queued.run_id
     submitted = jobs.submit(counting, settings=workspace)
     assert (submitted.run_id, submitted.reused) == (queued.run_id, True)
