@@ -69,6 +69,7 @@ stages:
 class Measured:
     what: str
     seconds: float
+    cpu_s: float
     grown_mb: float
 
 
@@ -79,10 +80,10 @@ def rss_mb() -> float:
 
 @contextmanager
 def measured(what: str, into: list[Measured]) -> Iterator[None]:
-    before, began = rss_mb(), time.perf_counter()
+    before, began, cpu = rss_mb(), time.perf_counter(), time.process_time()
     yield
-    seconds = time.perf_counter() - began
-    into.append(Measured(what, seconds, rss_mb() - before))
+    seconds, used = time.perf_counter() - began, time.process_time() - cpu
+    into.append(Measured(what, seconds, used, rss_mb() - before))
 
 
 def notebook(path: Path, parameters: str) -> None:
@@ -195,14 +196,19 @@ def main(ask: Callable[[], argparse.Namespace]) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-plan-") as folder:
         small, few = bench(Path(folder, "small"), args.small)
         large, many = bench(Path(folder, "large"), args.large)
-    print(f"{'':10}{few:>12,} runs{'':14}{many:>12,} runs{'':14}{'bytes a run':>12}")
+    print(f"{'':10}{f'{few:,} runs':>32}   {f'{many:,} runs':>32}")
+    print(
+        f"{'':10}{'wall':>10}{'processor':>11}{'memory':>11}   "
+        f"{'wall':>10}{'processor':>11}{'memory':>11}   {'bytes a run':>12}"
+    )
     for one, other in zip(small, large, strict=True):
         each = (other.grown_mb - one.grown_mb) * 1e6 / (many - few)
-        left, right = (f"{m.seconds:9.2f} s {m.grown_mb:+8.1f} MB" for m in (one, other))
-        print(f"{one.what:10}{left:>25}      {right:>25}      {each:12.0f}")
+        left, right = (f"{m.seconds:8.2f} s {m.cpu_s:8.2f} s {m.grown_mb:+7.1f} MB" for m in (one, other))
+        print(f"{one.what:10}{left:>32}   {right:>32}   {each:12.0f}")
     slowest = max(m.seconds for m in large if m.what in ("planned", "finished"))
+    used = max(m.cpu_s for m in large if m.what in ("planned", "finished"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"slowest plan of {many:,} runs: {slowest:.1f} s of 30 s; peak of the process {peak:.0f} MB")
+    print(f"slowest plan: {slowest:.1f} s of 30 s, {used:.1f} s of processor; peak {peak:.0f} MB")
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -108,11 +109,11 @@ def _given(args: argparse.Namespace) -> dict[str, str]:
 def show_plan(args: argparse.Namespace) -> int:
     from geolab.cli import drawing
     from geolab.jobs.ledger import open_ledger
-    from geolab.pipeline import spec, watch
+    from geolab.pipeline import search, spec, watch
     from geolab.pipeline.board import Board
 
     found = settings.load()
-    pipeline = spec.load(args.file, _given(args), found)
+    pipeline = search.settled(spec.load(args.file, _given(args), found), found)
     board = Board(pipeline, found, open_ledger(found))
     board.refresh()
     if args.json:
@@ -125,24 +126,43 @@ def show_plan(args: argparse.Namespace) -> int:
 def run_pipeline(args: argparse.Namespace) -> int:
     from geolab.cli import drawing
     from geolab.jobs.ledger import open_ledger
-    from geolab.pipeline import driver, spec, watch
+    from geolab.pipeline import driver, search, spec, watch
     from geolab.pipeline.board import Board
 
     found = settings.load()
     pipeline = spec.load(args.file, _given(args), found)
     workers = args.workers or _workers(pipeline)
-    made = driver.drive(
+    if args.retry_failed:
+        _tell_of_outdated(pipeline, found)
+    drive = search.drive if pipeline.search else driver.drive
+    made = drive(
         pipeline, settings=found, engine=args.engine, workers=workers, retry_failed=args.retry_failed
     )
     with closing(cast("Generator[Figures]", made)) as each:
         last = drawing.follow(each, quiet=args.json)
+    pipeline = search.settled(pipeline, found)
     if args.json:
         board = Board(pipeline, found, open_ledger(found), keep_outdated=args.retry_failed)
         board.refresh()
         output.print_json(watch.summary(board))
     elif last is not None:
         drawing.outcome(last, args.file)
+        if pipeline.search:
+            print(search.in_words(pipeline, found))
     return 0 if last is not None and last.done == last.total else 1
+
+
+def _tell_of_outdated(pipeline: Pipeline, found: Settings) -> None:
+    from geolab.jobs.ledger import open_ledger
+    from geolab.pipeline.board import Board
+
+    board = Board(pipeline, found, open_ledger(found))
+    board.refresh()
+    count = board.counts().get("outdated", 0)
+    if count:
+        why = "finished with another notebook, other values or inputs"
+        text = f"{count:,} runs are outdated ({why}) and kept; a run without --retry-failed does them again"
+        print(text, file=sys.stderr)
 
 
 def _workers(pipeline: Pipeline) -> int:
@@ -156,13 +176,13 @@ def _workers(pipeline: Pipeline) -> int:
 
 def _as_last_run(args: argparse.Namespace, ledger: Ledger) -> Pipeline:
     """The pipeline with the parameters of its last run, if none are given; what they name may be gone."""
-    from geolab.pipeline import spec
+    from geolab.pipeline import search, spec
 
     given: dict[str, Any] = dict(_given(args))
     control = ledger.control(spec.name_of(args.file))
     if not given and control is not None:
         given = control.parameters
-    return spec.load(args.file, given)
+    return search.settled(spec.load(args.file, given), settings.load())
 
 
 def show_status(args: argparse.Namespace) -> int:
@@ -170,7 +190,6 @@ def show_status(args: argparse.Namespace) -> int:
     from geolab.jobs.ledger import open_ledger
     from geolab.jobs.reconcile import reconcile
     from geolab.pipeline import watch
-    from geolab.pipeline.board import Board
 
     found = settings.load()
     ledger = open_ledger(found)
@@ -178,8 +197,7 @@ def show_status(args: argparse.Namespace) -> int:
     if args.watch:
         return _watch(pipeline, found, ledger, as_json=args.json)
     reconcile(found, ledger)
-    board = Board(pipeline, found, ledger)
-    board.refresh()
+    board = watch.board_of_now(pipeline, found)
     if args.json:
         output.print_json(watch.summary(board))
     else:
@@ -230,7 +248,7 @@ def write_report(args: argparse.Namespace) -> int:
     report.check_name(out)
     pipeline = _as_last_run(args, ledger)
     reconcile(found, ledger)
-    report.write(out, pipeline, found, ledger)
+    report.write(out, pipeline, found)
     print(f"wrote {out}")
     return 0
 

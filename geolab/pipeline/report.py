@@ -61,11 +61,10 @@ def check_name(out: Path) -> None:
         raise NotFound("folder", str(out.absolute().parent), remedy="make it first")
 
 
-def write(out: Path, pipeline: Pipeline, settings: Settings, ledger: Ledger) -> None:
+def write(out: Path, pipeline: Pipeline, settings: Settings) -> None:
     """Write the report of now; its kind is that of the file's name."""
     check_name(out)
-    board = Board(pipeline, settings, ledger)
-    board.refresh()
+    board = watch.board_of_now(pipeline, settings)
     each = entries(board)
     kind = out.suffix.lower()
     if kind == ".csv":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,9 +107,14 @@ def _sound(path: str, run_key: str, _changed: int) -> dict[str, Any] | None:
 
 
 def _report(notebook: str, run_key: str, settings: Settings) -> dict[str, Any] | None:
-    path = settings.runs / notebook / run_key[:KEY_DIGITS] / REPORT
+    path = f"{_root(settings)}/{notebook}/{run_key[:KEY_DIGITS]}/{REPORT}"  # pathlib costs as much as reading
     try:
-        changed = path.stat().st_mtime_ns
+        changed = os.stat(path).st_mtime_ns  # noqa: PTH116
     except OSError:
         return None
-    return _sound(str(path), run_key, changed)
+    return _sound(path, run_key, changed)
+
+
+@lru_cache(maxsize=4)
+def _root(settings: Settings) -> str:
+    return str(settings.runs)

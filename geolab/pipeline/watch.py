@@ -77,12 +77,10 @@ class Figures:
 
 
 def figures(pipeline: Pipeline, settings: Settings, board: Board | None = None) -> Figures:
-    """The figures of now. board: one that was just refreshed; else one of the pipeline's is kept."""
-    if board is None:
-        board = _board(pipeline, settings)
-        board.refresh()
+    """The figures of now. board: one that was just refreshed; else that of `board_of_now`."""
+    board = board or board_of_now(pipeline, settings)
     ledger = board.ledger
-    control = ledger.control(pipeline.name) or Control(pipeline.name, state="")
+    control = _control(pipeline, ledger)
     running = ledger.runs(states=("running",), pipeline=pipeline.name)
     stages = _stages(pipeline, board, ledger, workers=len(running))
     etas = [stage.eta_s for stage in stages if stage.eta_s != 0]
@@ -103,9 +101,25 @@ def figures(pipeline: Pipeline, settings: Settings, board: Board | None = None) 
     )
 
 
-@lru_cache(maxsize=2)
-def _board(pipeline: Pipeline, settings: Settings) -> Board:
-    return Board(pipeline, settings, open_ledger(settings))
+def board_of_now(pipeline: Pipeline, settings: Settings) -> Board:
+    """A refreshed board for people who look on, kept between calls.
+
+    What is outdated shows as such while a driver may be doing it again; else what is done is done, and
+    the plan tells what a driver would do again.
+    """
+    ledger = open_ledger(settings)
+    board = _board(pipeline, settings, not _is_driven(_control(pipeline, ledger), settings, ledger))
+    board.refresh()
+    return board
+
+
+@lru_cache(maxsize=4)
+def _board(pipeline: Pipeline, settings: Settings, keep_outdated: bool) -> Board:
+    return Board(pipeline, settings, open_ledger(settings), keep_outdated=keep_outdated)
+
+
+def _control(pipeline: Pipeline, ledger: Ledger) -> Control:
+    return ledger.control(pipeline.name) or Control(pipeline.name, state="")
 
 
 def _is_driven(control: Control, settings: Settings, ledger: Ledger) -> bool:

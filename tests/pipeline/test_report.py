@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from geolab import cli
 from geolab.errors import BadInput, NotFound
-from geolab.jobs import ids
+from geolab.jobs import ids, processes
 from geolab.jobs.ledger import Control, Ledger, open_ledger
 from geolab.jobs.record import Record
 from geolab.pipeline import report, resolve, spec, watch
@@ -110,7 +110,7 @@ class _Page(HTMLParser):
 def test_the_page_is_whole_escaped_and_asks_nothing_of_any_server(tmp_path, pipeline, ledger, workspace):
     out = tmp_path / "out" / "r.html"
     out.parent.mkdir()
-    report.write(out, pipeline, workspace, ledger)
+    report.write(out, pipeline, workspace)
     text = out.read_text()
     seen = _Page()
     seen.feed(text)
@@ -128,7 +128,7 @@ def test_the_page_is_whole_escaped_and_asks_nothing_of_any_server(tmp_path, pipe
 
 
 def test_the_table_has_every_row_and_no_formula(tmp_path, pipeline, ledger, workspace):
-    report.write(tmp_path / "r.csv", pipeline, workspace, ledger)
+    report.write(tmp_path / "r.csv", pipeline, workspace)
     with (tmp_path / "r.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 9
@@ -146,7 +146,7 @@ def test_the_table_has_every_row_and_no_formula(tmp_path, pipeline, ledger, work
 
 
 def test_the_document_is_that_of_status_and_more(tmp_path, pipeline, ledger, workspace):
-    report.write(tmp_path / "r.json", pipeline, workspace, ledger)
+    report.write(tmp_path / "r.json", pipeline, workspace)
     found = json.loads((tmp_path / "r.json").read_text())
     board = Board(pipeline, workspace, ledger)
     board.refresh()
@@ -162,10 +162,10 @@ def test_the_document_is_that_of_status_and_more(tmp_path, pipeline, ledger, wor
 def test_a_large_pipeline_stays_a_page(tmp_path, pipeline, ledger, workspace, monkeypatch):
     from geolab.pipeline import page
 
-    report.write(tmp_path / "a.html", pipeline, workspace, ledger)
+    report.write(tmp_path / "a.html", pipeline, workspace)
     monkeypatch.setattr(page, "MOST_CHIPS", 5)
     monkeypatch.setattr(page, "MOST_ROWS", 2)
-    report.write(tmp_path / "b.html", pipeline, workspace, ledger)
+    report.write(tmp_path / "b.html", pipeline, workspace)
     text = (tmp_path / "b.html").read_text()
     assert "3 are too many for a page: 1 of those with failures" in text
     assert len(text) < len((tmp_path / "a.html").read_text())
@@ -235,7 +235,12 @@ def test_status_takes_the_parameters_of_the_last_run(pipeline, ledger, capsys):
     last = json.loads(capsys.readouterr().out)["counts"]
     assert _run("pipeline", "status", str(pipeline.path), "--json", "-p", "kind=x") == 0
     assert json.loads(capsys.readouterr().out)["counts"] == plain
-    assert (plain["succeeded"], last["outdated"]) == (3, 3)
+    assert (plain["succeeded"], plain["ready"], last["succeeded"]) == (3, 1, 3)
+    assert "failed" not in last  # with other values it is other work
+    me = processes.owner()
+    ledger.set_control(Control("small", parameters={"kind": "y"}, driver=me, beat=ledger.now()))
+    assert _run("pipeline", "status", str(pipeline.path), "--json") == 0  # a driver may do them again
+    assert json.loads(capsys.readouterr().out)["counts"]["outdated"] == 3
 
 
 def test_pause_resume_and_stop_are_written_in_the_ledger(pipeline, ledger, capsys, tmp_path):
