@@ -80,7 +80,7 @@ def execute(
     except RuntimeError as error:  # nbclient 0.11: a kernel that dies before it has answered once
         if place.number:
             raise
-        return f"the kernel did not start: {error}"
+        return failure.Words(f"the kernel did not start: {error}", "kernel died")
     if place.executed < place.total:  # papermill takes sys.exit(0) for the end of a notebook
         return f"the notebook ended itself {place}; {place.executed} of {place.total} cells ran"
     return ""

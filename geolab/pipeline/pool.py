@@ -47,7 +47,7 @@ class _Call:
 
 
 class Pool(Executor):
-    """An executor of `workers` processes (0: as many as the settings say)."""
+    """An executor of `workers` processes (0: as many as the settings say), started with the first call."""
 
     def __init__(self, settings: Settings, workers: int = 0):
         self.settings = settings
@@ -56,8 +56,6 @@ class Pool(Executor):
         self._lock = threading.Lock()
         self._closed = False
         self._slots = [_Slot(settings, self._calls, number) for number in range(1, self.workers + 1)]
-        for slot in self._slots:
-            slot.thread.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """The future of a call in one of the workers. fn: a module's function; it travels by name."""
@@ -66,6 +64,8 @@ class Pool(Executor):
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._calls.put(_Call(future, fn, args, kwargs))
+            for slot in self._slots:
+                slot.start()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -79,7 +79,7 @@ class Pool(Executor):
                 self._calls.put(None)
         if wait:
             for slot in self._slots:
-                slot.thread.join()
+                slot.join()
 
     def kill(self) -> None:
         """End every worker with all that it started, at once; the calls they held fail with WorkerLost."""
@@ -113,6 +113,14 @@ class _Slot:
         self._killed = False
         self._words: IO[bytes] = io.BytesIO()  # what the process prints, by itself
         self.thread = threading.Thread(target=self._serve, name=f"pool-{number}", daemon=True)
+
+    def start(self) -> None:
+        if self.thread.ident is None:
+            self.thread.start()
+
+    def join(self) -> None:
+        if self.thread.ident is not None:
+            self.thread.join()
 
     def kill(self) -> None:
         self._killed = True

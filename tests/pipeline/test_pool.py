@@ -163,10 +163,19 @@ def test_kill_ends_all_at_once(workspace):
     assert _of_workspace(workspace.home) == []
 
 
+def test_no_process_is_started_for_nothing(workspace):
+    with Pool(workspace, 2) as pool:
+        time.sleep(0.5)
+        assert pool.pids() == []
+    pool.kill()
+
+
 def test_kill_while_workers_start_leaves_nobody(workspace):
     pool = Pool(workspace, 2)
+    called = pool.submit(os.getpid)
     time.sleep(0.3)
     pool.kill()
+    assert called.done()
     assert _of_workspace(workspace.home) == []
 
 
