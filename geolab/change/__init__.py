@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         model,
         pairs,
         radiometry,
+        summary,
         train,
         vector,
     )
@@ -34,6 +35,7 @@ __all__ = [
     "model",
     "pairs",
     "radiometry",
+    "summary",
     "train",
     "vector",
 ]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolab.change import cva, irmad, pca_kmeans
-from geolab.change.otsu import otsu
+from geolab.change.otsu import otsu, separating
 from geolab.errors import BadInput
 
 __all__ = ["METHODS", "Fitted", "fit", "otsu"]
@@ -46,7 +46,7 @@ class Fitted:
     """A method fitted to one pair.
 
     threshold: in the statistic's units, Otsu's on the sample (for PCA-k-means the border
-    between its clusters).
+    between its clusters); where the sample holds one class only, above it, see otsu.separating.
     halo_px: rows and columns around a window that its statistic needs; at the edge of the scene
     there are none, and none (or NaN) need to be given.
     """
@@ -102,7 +102,9 @@ def fit(method: str, windows: Iterable[tuple[Array, Array]]) -> Fitted:
         clusters = pca_kmeans.fit(sample, length)
         return Fitted(method, clusters, clusters.border, bands=len(before))
     measure = length if method == "cva" else irmad.fit(before, after)
-    return Fitted(method, measure, otsu(measure.statistic(before, after)), bands=len(before))
+    statistic = measure.statistic(before, after)
+    threshold = separating(statistic, otsu(statistic), freedom=len(before))
+    return Fitted(method, measure, threshold, bands=len(before))
 
 
 def checked(windows: Iterable[tuple[Array, Array]]) -> list[tuple[Array, Array]]:

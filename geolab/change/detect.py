@@ -28,7 +28,7 @@ import rasterio
 
 import geolab
 from geolab import raster
-from geolab.change import engine, products, vector
+from geolab.change import engine, products, summary, vector
 from geolab.change.choice import scorer_of
 from geolab.change.coregister import Shift
 from geolab.change.request import METHODS, Request
@@ -256,7 +256,7 @@ def _stream(
         levels = products.quantise(tile.core(scorer(early, late)), core)
         return tile, levels, table[levels]
 
-    writers = [products.writer(sheet) for sheet in _sheets(request, threshold, pair[0], work)]
+    writers = [products.writer(sheet) for sheet in _sheets(request, threshold, pair, work)]
     with (
         closing(engine.ahead(read_tiles(*pair, tiles), READ_AHEAD)) as seen,
         closing(products.Spool(work / "levels", width)) as spool,
@@ -279,9 +279,10 @@ def _stream(
 
 
 def _sheets(
-    request: Request, threshold: float, like: raster.Info, work: Path
+    request: Request, threshold: float, pair: tuple[raster.Info, raster.Info], work: Path
 ) -> tuple[products.Sheet, products.Sheet]:
-    tags = {
+    like = pair[0]
+    tags = summary.carried(pair[0].tags, pair[1].tags) | {
         "GEOLAB_VERSION": geolab.__version__,
         "GEOLAB_METHOD": request.method,
         "GEOLAB_THRESHOLD": repr(threshold),

@@ -5,13 +5,14 @@ Every function returns a matplotlib Figure; `show(figure, path)` shows it and ke
 
 from geolab.figures.charts import curves, histogram, pr_curve, scores
 from geolab.figures.cover import coverage
-from geolab.figures.files import pair_of, surface_of
+from geolab.figures.files import composite_of, pair_of, surface_of, years_of
 from geolab.figures.pictures import contact_sheet, pair, scale_bar
 from geolab.figures.scenes import cameras, renders, surface
 from geolab.figures.style import png, show, style
 
 __all__ = [
     "cameras",
+    "composite_of",
     "contact_sheet",
     "coverage",
     "curves",
@@ -27,4 +28,5 @@ __all__ = [
     "style",
     "surface",
     "surface_of",
+    "years_of",
 ]

@@ -11,6 +11,7 @@ from rasterio.vrt import WarpedVRT
 
 from geolab import display, raster
 from geolab.errors import BadInput
+from geolab.figures import seasons
 from geolab.figures.pictures import LONGEST_PX, MASK_NODATA, pair
 from geolab.figures.scenes import surface
 
@@ -113,3 +114,25 @@ def _alpha(warped: WarpedVRT, shape: tuple[int, int]) -> Array:
     if warped.colorinterp[-1] == ColorInterp.alpha:
         return warped.read(warped.count, out_shape=shape)
     return warped.dataset_mask(out_shape=shape)
+
+
+def composite_of(composite: str, looks: str, *, title: str = "Composite") -> Figure:
+    """A composite and its clear looks, read at the size they are drawn; see `seasons.composite`."""
+    info = raster.read_info(composite)
+    scale = max(1.0, max(info.shape) / LONGEST_PX)
+    shape = (max(1, round(info.height / scale)), max(1, round(info.width / scale)))
+    with raster.open_raster(looks) as dataset:
+        counted = dataset.read(1, out_shape=shape, resampling=Resampling.nearest)
+    picture = _read(composite, info, shape)
+    return seasons.composite(picture, counted, gsd_m=raster.gsd_m(info) * scale, title=title)
+
+
+def years_of(mosaic: str, *, areas_m2: Sequence[float] = (), title: str = "Change") -> Figure:
+    """A mosaic of change masks, a band for every pair of years, read small; see `seasons.years`."""
+    info = raster.read_info(mosaic)
+    scale = max(1.0, max(info.shape) / LONGEST_PX)
+    shape = (info.count, max(1, round(info.height / scale)), max(1, round(info.width / scale)))
+    with raster.open_raster(mosaic) as dataset:
+        masks = dataset.read(out_shape=shape, resampling=Resampling.nearest)
+    metres = raster.gsd_m(info) * scale
+    return seasons.years(masks, info.band_names, gsd_m=metres, areas_m2=areas_m2, title=title)

@@ -17,6 +17,7 @@ from geolab.raster.grid import (
     same_grid,
 )
 from geolab.raster.info import DRIVERS, Info, open_raster, read_info
+from geolab.raster.mosaic import mosaic
 from geolab.raster.overviews import stale_overviews
 from geolab.raster.windows import align, iter_windows, read_window
 
@@ -35,6 +36,7 @@ __all__ = [
     "is_cog",
     "iter_windows",
     "make_cog",
+    "mosaic",
     "open_raster",
     "pixel_area_m2",
     "read_info",

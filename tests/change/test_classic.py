@@ -427,3 +427,40 @@ def test_scores_on_nanjing_are_at_least_the_published(
     counts = metrics.confusion((_score(fitted, before, after) >= 0.5).astype(np.uint8), truth, ignore=255)
     assert counts.f1 > f1
     assert counts.kappa > kappa
+
+
+# ---------------------------------------------------------------- pairs without change
+
+
+def noisy(seed: int, size: tuple[int, int] = (96, 128)) -> tuple[np.ndarray, np.ndarray]:
+    """Two looks at one textured ground, nothing changed."""
+    rng = np.random.default_rng(seed)
+    ground = rng.normal(0.2, 0.05, (5, *size)).astype(np.float32)
+    before, after = (ground + rng.normal(0, 0.002, ground.shape).astype(np.float32) for _ in range(2))
+    return before, after
+
+
+@pytest.mark.parametrize("method", ["cva", "irmad"])
+@pytest.mark.parametrize("seed", range(4))
+def test_where_nothing_changed_noise_is_no_change(method: str, seed: int):
+    before, after = noisy(seed)
+    fitted = classic.fit(method, [(before, after)])
+    statistic = fitted.statistic(before, after)
+    assert (statistic >= classic.otsu(statistic)).mean() > 0.3  # what Otsu alone would call change
+    assert (statistic >= fitted.threshold).mean() < 2e-3
+
+
+# IR-MAD takes a change of most of the scene for how the dates differ, whatever the threshold
+@pytest.mark.parametrize(
+    ("method", "rows"), [("cva", n) for n in (1, 10, 30, 60, 90)] + [("irmad", n) for n in (1, 10, 30)]
+)
+def test_real_change_keeps_otsus_threshold_however_much_it_is(method: str, rows: int):
+    before, after = noisy(9)
+    after[:, :rows] += 0.1
+    fitted = classic.fit(method, [(before, after)])
+    statistic = fitted.statistic(before, after)
+    assert fitted.threshold == classic.otsu(statistic)
+    changed = np.zeros(before.shape[1:], bool)
+    changed[:rows] = True
+    if method == "cva":
+        assert metrics.confusion(statistic >= fitted.threshold, changed).f1 > 0.99
