@@ -81,10 +81,27 @@ def best(pipeline: Pipeline, settings: Settings) -> tuple[Trial | None, int]:
 
 
 def settled(pipeline: Pipeline, settings: Settings) -> Pipeline:
-    """The pipeline with the best parameters once the search is over; before that as it is."""
+    """The pipeline with the best parameters if its search is over; else as it is."""
+    if not pipeline.search:
+        return pipeline
     search = space.read(pipeline)
     found, count = best(pipeline, settings)
     return with_parameters(pipeline, search, found) if found and count == search.trials else pipeline
+
+
+def in_words(pipeline: Pipeline, settings: Settings) -> str:
+    """What the search has found so far."""
+    search = space.read(pipeline)
+    found, count = best(pipeline, settings)
+    of = f"{count} of {search.trials} trials"
+    if found is None:
+        return f"{of}: none has a value of {search.metric} yet"
+    chosen = ", ".join(
+        f"{name}={one:.6g}" if isinstance(one, float) else f"{name}={one}"
+        for name, one in found.parameters.items()
+    )
+    where = f"trial {found.number}, run {found.run_id}"
+    return f"best of {of}: {search.metric} {found.value:.6g} with {chosen} ({where})"
 
 
 def _ended(pipeline: Pipeline, search: Search, settings: Settings, ledger: Ledger) -> list[Trial]:

@@ -14,7 +14,7 @@ from geolab.errors import BadInput, GeolabError, PipelineError, did_you_mean, on
 from geolab.jobs.notebook import find_notebook
 from geolab.jobs.values import Parameter, checked, from_text
 from geolab.pipeline import axes as axes_module
-from geolab.pipeline import check, needs, templates, yamlfile
+from geolab.pipeline import check, needs, space, templates, yamlfile
 from geolab.pipeline.model import Axis, Pipeline, Stage
 from geolab.pipeline.yamlfile import Field
 from geolab.settings import Settings
@@ -66,6 +66,8 @@ def load(
     )
     _check_size(pipeline, root)
     check.check(pipeline, root, settings)
+    if pipeline.search:
+        space.read(pipeline)
     return pipeline
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from geolab import jobs
 from geolab.errors import BadInput, GeolabError, NotFound
-from geolab.jobs import events
+from geolab.jobs import events, progress, stepfiles
 
 KEY = "0" * 64
 
@@ -60,6 +60,15 @@ def test_events_tell_of_steps(attempt):
     first, second = _do(attempt()), _do(attempt())
     assert _states(first) == ["running", "done"]
     assert _states(second) == ["found"]
+
+
+def test_the_step_in_progress_is_what_a_run_is_doing(attempt):
+    run = attempt()
+    events.append(run.folder, "cell", number=3, done=1, total=4)
+    with run.step("composite") as step:
+        assert progress.of(run.folder) == progress.Progress(0.25, "step composite")
+        assert step.due
+    assert progress.of(run.folder) == progress.Progress(0.25, "cell 3")
 
 
 def test_a_step_that_failed_is_due_again(attempt):
@@ -197,6 +206,14 @@ def test_a_file_that_is_cut_off_gone_or_too_many_is_noticed(attempt, part):
         assert _states(run)[-1] == "done"
 
 
+def test_a_manifest_that_tells_another_number_is_noticed(attempt, capsys):
+    run = _do(attempt(), n=12345678)
+    path = run.checkpoints() / "steps" / "a.json"
+    path.write_text(path.read_text().replace("12345678", "12345679"))
+    assert _states(_do(attempt(), n=12345678))[-1] == "done"
+    assert "step a: its manifest is damaged: done again" in capsys.readouterr().out
+
+
 def test_what_a_killed_attempt_was_storing_is_removed(attempt):
     run = attempt()
     _do(run, value=1)
@@ -252,6 +269,11 @@ def test_steps_that_write_one_file_in_turn_leave_its_last_state(attempt):
     work(attempt())
     work(run := attempt())
     assert _states(run) == ["found"] * 5
+
+
+def test_a_file_that_may_have_been_written_twice_within_one_tick_counts_as_changed():
+    same = {"young": (1, 1_000_000_000, 7), "old": (1, 900_000_000, 8), "folder": ()}
+    assert stepfiles.changed(same, same, began_ns=1_000_000_000 + stepfiles.RACY_NS) == {"young"}
 
 
 def test_files_of_the_runner_are_no_outputs(attempt):

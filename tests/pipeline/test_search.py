@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from geolab import track
+from geolab.cli import main
 from geolab.errors import PipelineError
 from geolab.jobs import processes
 from geolab.jobs.ledger import open_ledger
-from geolab.pipeline import search, space, spec, trials
+from geolab.pipeline import search, spec, trials
 from geolab.pipeline.space import Range, Search
 from geolab.pipeline.trials import Trial
 from geolab.settings import Settings
@@ -192,12 +194,19 @@ def test_mistakes_of_a_search_are_told_with_file_and_key(tmp_path, old, new, why
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(PipelineError) as told:
-        space.read(spec.load(path))
+        spec.load(path)
     assert str(told.value).startswith("sweep.yaml")
     assert why in str(told.value)
 
 
 # ---------------------------------------------------------------- driven
+
+
+@pytest.fixture
+def workspace(workspace, monkeypatch) -> Settings:
+    """With cold kernels: these notebooks import nothing that a template would have ready."""
+    monkeypatch.setenv("GEOLAB_WARM", "0")
+    return replace(workspace, warm=0)
 
 
 def _ran(settings: Settings) -> list[str]:
@@ -212,20 +221,29 @@ def _drive(path: Path, settings: Settings, **more) -> tuple[trials.Trial | None,
 
 
 @pytest.mark.slow
-def test_a_search_runs_trials_then_the_pipeline_with_the_best(tmp_path, workspace):
+def test_a_search_runs_trials_then_the_pipeline_with_the_best(tmp_path, workspace, capfd):
     path = _file(tmp_path)
-    found, count = _drive(path, workspace)
+    assert main(["pipeline", "run", str(path), "--workers", "2"]) == 0
+    pipeline = spec.load(path, settings=workspace)
+    found, count = search.best(pipeline, workspace)
     assert found is not None
     assert count == 4
+    assert capfd.readouterr().out.splitlines()[-1] == (
+        f"best of 4 of 4 trials: scores.f1 {found.value:.6g} with "
+        f"x={found.parameters['x']:.6g}, n={found.parameters['n']} (trial {found.number}, run {found.run_id})"
+    )
     assert len(_ran(workspace)) == len(set(_ran(workspace))) <= 4
     assert all('"d1"' in line for line in _ran(workspace))
     (used,) = (workspace.runs / "use").glob("*/used.txt")
     assert float(used.read_text()) == found.parameters["x"]
-    settled = search.settled(spec.load(path), workspace)
+    settled = search.settled(pipeline, workspace)
     assert settled.stages["train"].parameters["x"] == found.parameters["x"]
     (best,) = track.tagged(workspace, "sweep", search.BEST, "sweep/train")
     assert best.tag("geolab.run") == found.run_id
     assert search.journal(settled, workspace).is_file()
+
+    assert main(["pipeline", "status", str(path), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["counts"] == {"succeeded": 3}
     before = _ran(workspace)
     assert _drive(path, workspace) == (found, count)
     assert _ran(workspace) == before
