@@ -163,6 +163,8 @@ def test_the_landing_page_leads_everywhere(server: Any):
         assert link["href"].startswith(server.url)
         assert httpx.get(link["href"], trust_env=False).status_code == 200
     assert get(server, "/conformance").json()["conformsTo"] == landing["conformsTo"]
+    served = {route.partition("{")[0].rstrip("/") or "/" for route in get(server, "/api").json()["paths"]}
+    assert all(get(server, path).status_code in (200, 404) for path in served)
     collection = get(server, f"/collections/{COLLECTION}").json()
     assert get(server, "/collections").json()["collections"] == [collection]
     assert all(httpx.get(link["href"], trust_env=False).status_code == 200 for link in collection["links"])

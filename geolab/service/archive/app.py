@@ -19,27 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geolab.catalog import Page, Search
 from geolab.errors import BadInput, GeolabError, NotFound
-from geolab.service.archive import question
+from geolab.service.archive import about, question
 from geolab.service.archive.faults import Faults
 from geolab.service.archive.holdings import Document, Holdings
 
 GEOJSON = "application/geo+json"
 LARGEST_BODY = 1_000_000
-CONFORMANCE = [
-    "https://api.stacspec.org/v1.0.0/core",
-    "https://api.stacspec.org/v1.0.0/collections",
-    "https://api.stacspec.org/v1.0.0/ogcapi-features",
-    "https://api.stacspec.org/v1.0.0/item-search",
-    "https://api.stacspec.org/v1.0.0/item-search#query",
-    "https://api.stacspec.org/v1.0.0/item-search#sort",
-    "https://api.stacspec.org/v1.0.0-rc.3/item-search#filter",
-    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
-    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
-    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
-    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
-    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
-    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text",
-]
 
 
 def make_app(holdings: Holdings, faults: Faults) -> Starlette:
@@ -48,6 +33,8 @@ def make_app(holdings: Holdings, faults: Faults) -> Starlette:
     routes = [
         Route("/", api.landing),
         Route("/conformance", api.conformance),
+        Route("/api", api.routes),
+        Route("/queryables", api.queryables),
         Route("/collections", api.collections),
         Route("/collections/{collection}", api.collection),
         Route("/collections/{collection}/items", api.items),
@@ -84,21 +71,31 @@ class _Api:
         self.holdings, self.origin = holdings, holdings.origin
 
     def landing(self, _request: Request) -> Response:
-        about = {key: value for key, value in self.holdings.about.items() if key != "links"}
+        facts = {key: value for key, value in self.holdings.about.items() if key != "links"}
         names = [c["id"] for c in self.holdings.catalog.collections()]
         links = [
             self._link("self", "/"),
             self._link("root", "/"),
             self._link("conformance", "/conformance"),
+            self._link("service-desc", "/api", about.OPENAPI),
+            self._link(about.QUERYABLES, "/queryables", "application/schema+json"),
             self._link("data", "/collections"),
             {**self._link("search", "/search", GEOJSON), "method": "GET"},
             {**self._link("search", "/search", GEOJSON), "method": "POST"},
             *(self._link("child", f"/collections/{quote(name, safe='')}") for name in names),
         ]
-        return JSONResponse({**about, "conformsTo": CONFORMANCE, "links": links})
+        return JSONResponse({**facts, "conformsTo": about.CONFORMANCE, "links": links})
 
     def conformance(self, _request: Request) -> Response:
-        return JSONResponse({"conformsTo": CONFORMANCE})
+        return JSONResponse({"conformsTo": about.CONFORMANCE})
+
+    def routes(self, _request: Request) -> Response:
+        title = str(self.holdings.about.get("title", "STAC API"))
+        return JSONResponse(about.openapi(title), media_type=about.OPENAPI)
+
+    def queryables(self, _request: Request) -> Response:
+        found = about.queryables(f"{self.origin}/queryables")
+        return JSONResponse(found, media_type="application/schema+json")
 
     def collections(self, _request: Request) -> Response:
         found = self.holdings.catalog.collections()
