@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -31,6 +32,7 @@ from geolab.jobs.usage import Meter
 from geolab.settings import Settings
 
 POLL_S = 0.25  # how soon a cancellation, or too much memory, is noticed
+KILLS = 10  # rounds, each finding what the one before has orphaned
 GRACE_S = 20.0  # for papermill to come to an end once its kernel is dead
 
 _log = logging.getLogger(__name__)
@@ -155,14 +157,18 @@ class Attempt:
 
     def _kill(self) -> None:
         """Kill every process that the run started, and none that was there before."""
+        for _ in range(KILLS):  # those whose parents die are children of this process a moment later
+            family = self._family()
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(family, timeout=5)
+            if not family:
+                return
+
+    def _family(self) -> list[psutil.Process]:
         present = psutil.Process().children(recursive=True)
-        family = [one for one in present if one not in self.before and one.pid != self._template_pid()]
-        for process in family:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(family, timeout=5)
+        return [one for one in present if one not in self.before and one.pid != self._template_pid()]
 
     def _template_pid(self) -> int | None:
         """Of the process that kernels are forked from; it may be a newer one than before the run."""

@@ -8,6 +8,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from geolab import settings as settings_module
 from geolab.errors import BadInput, NotFound
@@ -56,7 +57,8 @@ def _anew(settings: Settings, run: Record) -> Record | None:
         folder.mkdir(parents=True)
         shutil.copyfile(old / folders.SOURCE, folder / folders.SOURCE)
         describe(folder, new, json.loads((old / folders.DESCRIBED).read_bytes())["inputs"])
-        events.append(folder, "asked", notebook=_asked(old))
+        asked = _asked(old)
+        events.append(folder, "asked", notebook=asked.get("notebook", ""), needs=asked.get("needs", ()))
         (folder / folders.LOG).touch()
     except OSError as problem:
         _log.warning("no further attempt: %s", problem)
@@ -68,8 +70,8 @@ def _anew(settings: Settings, run: Record) -> Record | None:
 def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
     """The work of a run that did not succeed, started once more with the notebook as it is now.
 
-    Raises NotFound for a notebook that is no longer where it was, BadInput for a run that succeeded,
-    is in progress, or belongs to a pipeline, which knows what hangs on it.
+    One of a pipeline keeps its place there. Raises NotFound for a notebook that is no longer where it
+    was, BadInput for a run that succeeded or is in progress.
     """
     settings = settings or settings_module.load()
     ledger = open_ledger(settings)
@@ -77,43 +79,38 @@ def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
     run = ledger.get(run_id)
     if run.active or run.state == "succeeded":
         raise BadInput("run", found=f"{run.id}, which is {run.state}", expected="one that did not succeed")
-    if run.pipeline:
-        remedy = "geolab pipeline run FILE --retry-failed"
-        raise BadInput(
-            "run", found=f"one of the pipeline {run.pipeline}", expected="one alone", remedy=remedy
-        )
+    asked = _asked(Path(run.folder)) if run.folder else {}
     return submit(
-        _notebook_of(run),
+        _notebook_of(run, asked),
         run.parameters,
         settings=settings,
+        needs=asked.get("needs", ()),
         timeout_s=run.timeout_s,
         memory_mb=run.memory_mb,
+        pipeline=run.pipeline,
+        slot=run.slot,
     )
 
 
-def _notebook_of(run: Record) -> str:
-    asked = _asked(Path(run.folder)) if run.folder else ""
-    if asked and not Path(asked).is_file():
-        raise NotFound(
-            "notebook", asked, remedy=f"run {run.id} was made of it; give its new place to geolab run"
-        )
-    return asked or run.notebook
+def _notebook_of(run: Record, asked: dict[str, Any]) -> str:
+    path = str(asked.get("notebook", ""))
+    if path and not Path(path).is_file():
+        remedy = f"run {run.id} was made of it; give its new place to geolab run"
+        raise NotFound("notebook", path, remedy=remedy)
+    return path or run.notebook
 
 
-def _asked(folder: Path) -> str:
-    """The notebook's file when the run was asked for."""
-    return next((str(e["notebook"]) for e in events.read(folder) if e["event"] == "asked"), "")
+def _asked(folder: Path) -> dict[str, Any]:
+    """What was asked for: the notebook's file, and the keys of the runs that were needed."""
+    return next((event for event in events.read(folder) if event["event"] == "asked"), {})
 
 
 def to_retry(*, settings: Settings | None = None) -> list[str]:
-    """The newest run of each piece of work whose last attempt failed or was lost, oldest first.
-
-    Those of pipelines are left to their pipeline.
-    """
+    """The newest run of each piece of work whose last attempt failed or was lost, oldest first."""
     settings = settings or settings_module.load()
     ledger = open_ledger(settings)
     reconcile(settings, ledger)
     newest: dict[str, Record] = {}
     for run in ledger.runs():
         newest.setdefault(run.key, run)  # newest first
-    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost") and not run.pipeline)
+    return sorted(run.id for run in newest.values() if run.state in ("failed", "lost"))

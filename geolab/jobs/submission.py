@@ -47,6 +47,7 @@ class _Checked:
     values: dict[str, Any]
     inputs: list[Input]
     key: str
+    needs: tuple[str, ...] = ()
 
 
 def key_of(
@@ -70,8 +71,8 @@ def _check(
     path = find_notebook(name)
     agreed = contract(path)
     values = parse(agreed, parameters or {}, settings=settings)
-    found = inputs(agreed.parameters, values, settings)
-    return _Checked(path, agreed.name, values, found, keys.key(path, values, found, needs))
+    found, needed = inputs(agreed.parameters, values, settings), tuple(needs)
+    return _Checked(path, agreed.name, values, found, keys.key(path, values, found, needed), needed)
 
 
 def enqueue(
@@ -123,11 +124,14 @@ def submit(
     parameters: Mapping[str, Any] | None = None,
     *,
     settings: Settings | None = None,
+    needs: Iterable[str] = (),
     force: bool = False,
     timeout_s: float | None = None,
     memory_mb: float | None = None,
     retries: int = 0,
     backoff_s: float = 10,
+    pipeline: str = "",
+    slot: str = "",
 ) -> Submitted:
     """The run of this notebook with these parameters, started in a process of its own if need be.
 
@@ -135,7 +139,7 @@ def submit(
     one that waits for anyone is started.
     """
     settings = settings or settings_module.load()
-    checked = _check(name, parameters, settings)
+    checked = _check(name, parameters, settings, needs)
     new = Record(
         ids.new(),
         checked.name,
@@ -147,6 +151,8 @@ def submit(
         memory_mb=memory_mb,
         retries=retries,
         backoff_s=backoff_s,
+        pipeline=pipeline,
+        slot=slot,
     )
     _sensible(new)
     ledger = open_ledger(settings)
@@ -217,7 +223,7 @@ def _prepare(settings: Settings, new: Record, checked: _Checked) -> None:
         folder.mkdir(parents=True)
         shutil.copyfile(checked.notebook, folder / folders.SOURCE)
         describe(folder, new, [asdict(one) for one in checked.inputs])
-        events.append(folder, "asked", notebook=str(checked.notebook))
+        events.append(folder, "asked", notebook=str(checked.notebook), needs=checked.needs)
         (folder / folders.LOG).touch()
 
 

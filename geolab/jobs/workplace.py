@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from geolab.jobs import environment, folders, logs
 from geolab.jobs.logs import RunLog
 from geolab.settings import Settings
 
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37  # linux/prctl.h
+
 
 @contextmanager
 def of(settings: Settings, folder: Path, run_id: str, log: RunLog) -> Iterator[None]:
@@ -24,7 +27,23 @@ def of(settings: Settings, folder: Path, run_id: str, log: RunLog) -> Iterator[N
             stack.enter_context(_inside(folder))
         stack.enter_context(environment.replaced(environment.of_kernel(settings, folder, run_id)))
         stack.enter_context(logs.into(log))
+        stack.enter_context(adopting())
         yield
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Processes whose parents end become children of this one, so that the end of a run finds them."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    before = ctypes.c_int()
+    if prctl is None or prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0) != 0:  # not Linux
+        yield
+        return
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)
 
 
 @contextmanager

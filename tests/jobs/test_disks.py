@@ -85,15 +85,16 @@ def test_a_disk_that_the_notebook_fills(workspace, disk, writing, ledger_too):
     assert jobs.run(writing, {"megabytes": 2}, settings=settings).state == "succeeded"
 
 
-def test_a_disk_that_somebody_else_fills_before_the_report(workspace, disk, writing, tmp_path):
+@pytest.mark.parametrize("megabytes", [1, 0])  # 0: the run has nothing to remove but its reserve
+def test_a_disk_that_somebody_else_fills_before_the_report(workspace, disk, writing, tmp_path, megabytes):
     settings = replace(
         workspace, runs_folder=str(disk / "runs"), ledger_url=f"sqlite:///{disk / 'ledger.db'}"
     )
     gate = tmp_path / "gate"
-    submitted = jobs.submit(writing, {"megabytes": 1, "gate": str(gate)}, settings=settings)
+    submitted = jobs.submit(writing, {"megabytes": megabytes, "gate": str(gate)}, settings=settings)
     big = folders.private(settings, submitted.run_id) / "big.bin"
     deadline = time.monotonic() + 60
-    while not (big.exists() and big.stat().st_size == 1_000_000):
+    while not (big.exists() and big.stat().st_size == megabytes * 1_000_000):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     time.sleep(1)
@@ -107,7 +108,8 @@ def test_a_disk_that_somebody_else_fills_before_the_report(workspace, disk, writ
     assert _published(settings, "writing") == []
     (disk / "filled").unlink()
     gate.touch()
-    assert jobs.run(writing, {"megabytes": 1, "gate": str(gate)}, settings=settings).state == "succeeded"
+    again = jobs.run(writing, {"megabytes": megabytes, "gate": str(gate)}, settings=settings)
+    assert again.state == "succeeded"
 
 
 def test_a_full_disk_starts_nothing(workspace, disk, counting, capsys, monkeypatch):

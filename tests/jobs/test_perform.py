@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from geolab import jobs
@@ -56,6 +58,15 @@ def _after(run_ids: list[str]) -> tuple[list[str], list[dict]]:
     return lines, json.loads(seen)
 
 
+def _processes_of(settings) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get("GEOLAB_RUN", "").startswith(str(settings.runs)):
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
 @pytest.mark.slow
 def test_one_process_does_run_after_run_and_stays_as_it_was(workspace, make_notebook):
     prints = make_notebook(
@@ -74,6 +85,7 @@ def test_one_process_does_run_after_run_and_stays_as_it_was(workspace, make_note
     assert len(lines) == 10  # nothing that a notebook prints comes out of the process
     for name in ("cwd", "environ", "sigterm", "children", "handlers", "level", "stdout"):
         assert seen[0][name] == seen[1][name] == seen[-1][name], name
+    assert _processes_of(workspace) == []  # the one left behind has ended too
     # libraries may open what they keep during the first run; nothing is added by later ones
     for name in ("threads", "files", "alive"):
         assert seen[2][name] == seen[3][name] == seen[-1][name], name

@@ -130,7 +130,15 @@ def test_runs_retry_on_the_command_line(workspace, make_notebook, mending, capsy
     assert cli.main(["runs", "retry"]) == 2
     assert "expected ID [--detach], or --failed" in capsys.readouterr().err
     assert cli.main(["runs", "retry", second.run_id, "--failed"]) == 2
-    queued = jobs.enqueue(bad, {"n": 3}, settings=workspace, pipeline="yearly", slot="a/b")
-    jobs.perform(queued.run_id, settings=workspace)
-    assert cli.main(["runs", "retry", queued.run_id]) == 2
-    assert "geolab pipeline run FILE --retry-failed" in capsys.readouterr().err
+
+
+def test_a_retried_run_of_a_pipeline_keeps_its_place_and_its_key(workspace, mending):
+    given = {"pipeline": "yearly", "slot": "change/a-1", "needs": ["b" * 64, "a" * 64]}
+    queued = jobs.enqueue(mending, {"good": 2}, settings=workspace, **given)
+    assert jobs.perform(queued.run_id, settings=workspace) == "failed"
+    submitted = jobs.retry(queued.run_id, settings=workspace)
+    outcome = jobs.wait(submitted.run_id, settings=workspace)
+    assert outcome.state == "succeeded"
+    found = _attempts(workspace, outcome)
+    assert [(run.pipeline, run.slot) for run in found] == [("yearly", "change/a-1")] * 2
+    assert outcome.key == jobs.key_of(mending, {"good": 2}, settings=workspace, needs=given["needs"])[0]
