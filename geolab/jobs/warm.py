@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from geolab.jobs import environment, stamp
-from geolab.jobs.template import WITHOUT_THREADS
+from geolab.jobs.template import OWN_VARIABLES
 from geolab.settings import Settings
 
 PREPARE_TIMEOUT_S = 120.0
@@ -163,7 +163,7 @@ class Template:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "geolab.jobs.template", str(theirs.fileno()), str(parent)],
-                env={**now.variables, **WITHOUT_THREADS},
+                env={**now.variables, **OWN_VARIABLES},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -247,6 +247,10 @@ def _off(settings: Settings) -> str:
         return "switched off by the setting warm"
     if sys.platform != "linux":
         return f"kernels are not forked on {sys.platform}"
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as problem:  # an old kernel, or a container that forbids it
+        return f"this system has no pidfd_open ({problem})"
     return ""
 
 
