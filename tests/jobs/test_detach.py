@@ -23,6 +23,8 @@ def _in_a_terminal(command: list[str]) -> tuple[int, int]:
     """A command in a session of its own with a real terminal: its pid, and our end of the terminal."""
     pid, ours = pty.fork()
     if pid == 0:
+        for number in (signal.SIGHUP, signal.SIGINT):  # a test-suite behind nohup or & ignores them
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], command)
     return pid, ours
 
