@@ -277,3 +277,27 @@ def test_show_keeps_a_png_whole_at_150_dpi(tmp_path, dates):
 
 def test_the_same_figure_is_the_same_file(dates):
     assert figures.png(figures.pair(*dates)) == figures.png(figures.pair(*dates))
+
+
+def test_a_composite_is_drawn_beside_its_looks(dates):
+    looks = np.zeros((60, 90), np.uint16)
+    looks[:, 40:] = 3
+    figure = figures.seasons.composite(dates[0][:3], looks, gsd_m=10, title="Composite 2021")
+    assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == [
+        "Composite 2021", "Seen clear on so many days"
+    ]  # fmt: skip
+    assert figure.axes[2].get_ylabel() == "days"
+    with pytest.raises(BadInput, match="looks"):
+        figures.seasons.composite(dates[0][:3], looks.T, gsd_m=10)
+
+
+def test_change_over_years_has_a_colour_and_an_area_for_each():
+    masks = np.zeros((2, 40, 60), np.uint8)
+    masks[0, 5:10, 5:10], masks[1, 20:30, 20:30], masks[:, :, 50:] = 1, 1, 255
+    figure = figures.seasons.years(masks, ["2021-2022", "2022-2023"], gsd_m=10, areas_m2=[2500.0, 10_000.0])
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == ["2021-2022, 0.2 ha", "2022-2023, 1.0 ha", "no change", "not known"]
+    shown = figure.axes[0].images[0].get_array()
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) == 4
+    with pytest.raises(BadInput, match="one for each mask"):
+        figures.seasons.years(masks, ["2021-2022"], gsd_m=10)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geolab import display
 from geolab.errors import BadInput
 from geolab.figures.pictures import MASK_NODATA, scale_bar
-from geolab.figures.style import INK_SOFT, LINE, NODATA, WIDTH_IN, new, style
+from geolab.figures.style import INK, INK_SOFT, LINE, NODATA, WIDTH_IN, new, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,4 +115,7 @@ def _legend(axes: Axes, names: Sequence[str], colors: Array, areas_m2: Sequence[
 
 
 def _bar_on_light(axes: Axes, gsd_m: float) -> None:
+    """The scale bar in ink: its white is for imagery."""
     scale_bar(axes, gsd_m)
+    for drawn in (axes.lines[-1], axes.texts[-1]):
+        drawn.set(color=INK, path_effects=[])

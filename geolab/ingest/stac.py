@@ -302,7 +302,12 @@ def _checked(item: Item, bands: Sequence[str]) -> dict[str, raster.Info]:
     for band in bands:
         href = _href(item, band)
         with _gdal():
-            info = infos[band] = raster.read_info(href)
+            try:
+                info = infos[band] = raster.read_info(href)
+            except NotFound as error:  # whatever the server answered
+                raise FileRejected(
+                    href, f"the server of scene {one_line(item.id, 80)} does not give it; try again later"
+                ) from error
         rows, columns = info.block_shape
         if rows * columns * np.dtype(info.dtype or "u1").itemsize > MOST_BLOCK_BYTES:
             raise FileRejected(href, f"blocks of {columns} x {rows} px are too large to be read")

@@ -260,7 +260,7 @@ def test_a_file_that_is_no_image_or_away_is_named(api: Api):
     with pytest.raises(FileRejected, match=r"s-red\.tif: it is a web page"):
         stac.load(search(api), CELL.geobox, ["red"])
     (api.folder / "s-nir.tif").unlink()
-    with pytest.raises(NotFound, match=r"no file 'http.*s-nir\.tif'"):
+    with pytest.raises(FileRejected, match=r"s-nir\.tif: the server of scene s does not give it"):
         stac.load(search(api), CELL.geobox, ["nir"])
 
 
