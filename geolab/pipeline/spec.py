@@ -14,7 +14,7 @@ from geolab.errors import BadInput, GeolabError, PipelineError, did_you_mean, on
 from geolab.jobs.notebook import find_notebook
 from geolab.jobs.values import Parameter, checked, from_text
 from geolab.pipeline import axes as axes_module
-from geolab.pipeline import check, needs, space, templates, yamlfile
+from geolab.pipeline import check, cron, needs, space, templates, yamlfile
 from geolab.pipeline.model import Axis, Pipeline, Stage
 from geolab.pipeline.yamlfile import Field
 from geolab.settings import Settings
@@ -61,7 +61,7 @@ def load(
         given={one: parameters[one] for one in changed},
         description=_text(top.get("description")),
         limit=_whole(top, "limit", 0),
-        schedule=_text(top.get("schedule")),
+        schedule=_times(top.get("schedule")),
         search=_below(top.get("search")) and top["search"].plain,
     )
     _check_size(pipeline, root)
@@ -109,6 +109,16 @@ def _text(field: Field | None) -> str:
     if not isinstance(field.value, str):
         raise field.error(f"is {_shown(field.plain)}; expected a text")
     return field.value
+
+
+def _times(field: Field | None) -> str:
+    """Times in cron's words, as five fields; empty for none."""
+    if not (text := _text(field)) or field is None:
+        return ""
+    try:
+        return cron.checked(text)
+    except BadInput as error:
+        raise field.error(str(error)) from error
 
 
 def _name(field: Field | None, file: Path) -> str:

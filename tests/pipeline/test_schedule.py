@@ -213,6 +213,16 @@ def test_schedule_writes_files_and_overwrites_none(file, workspace, capsys, tmp_
     assert "which is there" in capsys.readouterr().err
 
 
+def test_a_schedule_in_the_file_is_checked_with_it(file, workspace, capsys):
+    file.write_text(file.read_text().replace("0 3 * * mon", "0 25 * * mon"))
+    for words in (["schedule", str(file)], ["pipeline", "plan", str(file)]):
+        assert main(words) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(
+            "error: nightly.yaml, line 2, schedule: schedule, hour: found '25', expected 0 to 23"
+        )
+
+
 def test_mistakes_of_the_command_are_one_line(file, workspace, capsys):
     for words in (["--cron", "99 * * * *"], ["--timezone", "x"], ["-p", "wrd=1"], ["-p", "word"]):
         assert main(["schedule", str(file), *words]) == 2
