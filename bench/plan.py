@@ -196,6 +196,10 @@ def main(ask: Callable[[], argparse.Namespace]) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-plan-") as folder:
         small, few = bench(Path(folder, "small"), args.small)
         large, many = bench(Path(folder, "large"), args.large)
+        tell_all(small, few, large, many)
+
+
+def tell_all(small: list[Measured], few: int, large: list[Measured], many: int) -> None:
     print(f"{'':10}{f'{few:,} runs':>32}   {f'{many:,} runs':>32}")
     print(
         f"{'':10}{'wall':>10}{'processor':>11}{'memory':>11}   "

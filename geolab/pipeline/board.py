@@ -90,12 +90,13 @@ class Board:
         self._stages = {stage.name: _empty(pipeline, stage) for stage in pipeline.stages.values()}
         self._errors: dict[str, str] = {}  # of nodes that can't be resolved, by slot; of runs, by id
         self._full_at, self._full_took = float("-inf"), 0.0
+        self.looked = float("-inf")  # when it was refreshed, monotonic seconds
 
     # ------------------------------------------------------------ looking
 
     def refresh(self) -> None:
         """Look at the ledger and the folders again."""
-        began = time.monotonic()
+        began = self.looked = time.monotonic()
         if began - self._full_at > max(FULL_EVERY_S, 20 * self._full_took):
             first = self._full_at == float("-inf")
             self._memory.read_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from geolab.settings import Settings
 RATE_S = 600.0  # the rate is that of the last ten minutes
 RECENT = 500  # runs that rates and means are taken from
 FAILURES = 20  # shown
+FRESH_S = 1.0  # a board that looked earlier looks again
 DONE = "succeeded"
 OVER = ("succeeded", "failed", "blocked")
 
@@ -77,8 +79,11 @@ class Figures:
 
 
 def figures(pipeline: Pipeline, settings: Settings, board: Board | None = None) -> Figures:
-    """The figures of now. board: one that was just refreshed; else that of `board_of_now`."""
-    board = board or board_of_now(pipeline, settings)
+    """The figures of now. board: one that is kept for the pipeline; else that of `board_of_now`."""
+    if board is None:
+        board = board_of_now(pipeline, settings)
+    elif time.monotonic() - board.looked > FRESH_S:
+        board.refresh()
     ledger = board.ledger
     control = _control(pipeline, ledger)
     running = ledger.runs(states=("running",), pipeline=pipeline.name)

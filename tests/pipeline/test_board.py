@@ -276,6 +276,17 @@ def test_finished_work_whose_notebook_changed_is_outdated_and_may_be_kept(world)
     ]
 
 
+def test_what_took_from_a_run_that_was_done_anew_is_outdated_at_the_next_look(world):
+    world.finish_all()
+    board = world.board()
+    _notebook(world.folder / "draw.ipynb", 'cell: str = "a"\nyear: int = 1\nkind: str = "x"', "changed = 1")
+    world.run(world.board(), "draw/a/2021")  # begun and ended between two looks
+    board.refresh()
+    found = states(board)
+    assert found["draw/a/2021"] == "succeeded"
+    assert [slot for slot, state in found.items() if state == "outdated"] == ["change/a/2022", "total"]
+
+
 def test_other_parameters_make_other_work_and_old_ones_find_their_results_again(world):
     world.finish_all()
     other = spec.load(world.folder / "p.yaml", {"kind": "y"}, world.settings)
