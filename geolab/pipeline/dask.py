@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class DaskEngine:
         )
 
     def takes(self, run: Record) -> bool:  # noqa: ARG002 - its scheduler counts the GPUs of its workers
-        return True
+        return self.client.status == "running"
 
     def slots(self) -> int:
         return sum(one["nthreads"] for one in self._workers().values())
@@ -104,8 +105,9 @@ class DaskEngine:
 
     def _workers(self) -> dict[str, Any]:
         """What is known of the workers, at most so old as a heartbeat of theirs."""
-        if time.monotonic() > self._asked + ASK_S:
-            self._known = self.client.scheduler_info(n_workers=-1)["workers"]
+        if time.monotonic() > self._asked + ASK_S and self.client.status == "running":
+            with suppress(OSError):  # it is just being lost; `check` tells
+                self._known = self.client.scheduler_info(n_workers=-1).get("workers", self._known)
             self._asked = time.monotonic()
         return self._known
 
@@ -115,7 +117,8 @@ _REMEDY = "start one with `dask scheduler`, and workers with `geolab worker --en
 
 def _quiet() -> None:
     """Keep distributed from telling its inner life on the terminal; what matters is raised."""
-    for name in ("distributed", "tornado.application", "asyncio"):
+    own = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
+    for name in (*own, "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -195,17 +198,20 @@ def worker(url: str, settings: Settings, workers: int = 0) -> None:
     _quiet()
     _mine = _Own(settings, Pool(settings, workers), Devices(visible()))
     try:
-        asyncio.run(_serve(url, _mine))
+        told = asyncio.run(_serve(url, _mine))
     except (OSError, ValueError) as problem:
         raise EngineError(
             f"no Dask scheduler answers at {url} ({problem}); start one: dask scheduler"
         ) from problem
     finally:
-        _mine.pool.shutdown(cancel_futures=True)
+        _mine.pool.shutdown(cancel_futures=True)  # ends what it holds
+    if not told:
+        raise EngineError(f"the Dask scheduler {url} is gone; {_REMEDY}")
 
 
-async def _serve(url: str, mine: _Own) -> None:
-    """Serve the scheduler until it ends or a signal comes."""
+async def _serve(url: str, mine: _Own) -> bool:
+    """Serve the scheduler until it ends or a signal comes; whether it was a signal."""
+    told: list[asyncio.Task[str | None]] = []
     described = {"version": geolab.__version__, "host": platform.node()}
     with tempfile.TemporaryDirectory(prefix="geolab-dask-", ignore_cleanup_errors=True) as scratch:
         async with Worker(
@@ -220,6 +226,11 @@ async def _serve(url: str, mine: _Own) -> None:
             startup_information={"geolab": lambda _: described},
         ) as one:
             loop = asyncio.get_running_loop()
+
+            def stop() -> None:
+                told.append(loop.create_task(one.close(reason="stopped")))
+
             for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, lambda: loop.create_task(one.close(reason="stopped")))
+                loop.add_signal_handler(number, stop)
             await one.finished()
+    return bool(told)

@@ -229,7 +229,7 @@ class Loop:
 
     def _push(self) -> None:
         """Give the engine what waits for anyone, by priority, and a little more than it can hold."""
-        room = 2 * self.engine.slots() - len(self.flying)
+        room = 2 * max(self.engine.slots(), 1) - len(self.flying)  # a cluster may grow with its first task
         now, clock = self.ledger.now(), time.monotonic()
         waiting = [
             run
