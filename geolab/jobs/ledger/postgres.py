@@ -37,8 +37,14 @@ _NOTICE = {
     "tcp_user_timeout": 15_000,
     "application_name": "geolab",
 }
+# Every question has an index that answers it in order; without statistics, as of a table that has just
+# grown, the planner would rather read and sort it whole, for each page anew.
 _SESSION = """
     SET search_path = geolab;
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET enable_sort = off;
+    SET jit = off; -- which compiles what is forbidden and done all the same, such as reading a tiny table
     SET statement_timeout = '30s';
     SET lock_timeout = '20s';
     SET idle_in_transaction_session_timeout = '30s';

@@ -81,11 +81,11 @@ _NEXT = f"""
 _NEWEST = """
     SELECT * FROM runs AS one WHERE pipeline = :pipeline AND pipeline <> '' AND slot > :after AND number =
     (SELECT max(number) FROM runs WHERE pipeline = one.pipeline AND pipeline <> '' AND slot = one.slot)
-    ORDER BY slot LIMIT :page
+    ORDER BY slot LIMIT {page}
 """
 _HISTORY = """
     SELECT slot, key, state, cause, id, number FROM runs WHERE pipeline = :pipeline AND pipeline <> ''
-    AND number > :after ORDER BY number LIMIT :page
+    AND number > :after ORDER BY number LIMIT {page}
 """
 _EXECUTIONS = """
     SELECT count(*) AS number FROM runs WHERE pipeline = :pipeline AND pipeline <> '' AND started IS NOT NULL
@@ -263,7 +263,8 @@ class SqlLedger(ABC):
             yield row["slot"], row["key"], row["state"], row["cause"], row["id"]
 
     def _pages(self, query: str, pipeline: str, by: str, after: str | int) -> Iterator[Row]:
-        while page := self._ask(query, {"pipeline": pipeline, "after": after, "page": PAGE}):
+        query = query.format(page=PAGE)  # not a value: PostgreSQL plans for few rows if it sees how few
+        while page := self._ask(query, {"pipeline": pipeline, "after": after}):
             yield from page
             after = page[-1][by]
 
