@@ -185,17 +185,19 @@ def test_the_most_important_and_then_the_oldest_run_is_claimed_first(ledger):
 def test_what_has_an_owner_is_cancelled_too_early_or_too_big_is_not_next(ledger):
     me = processes.owner()
     ledger.enqueue(_run("owned"))
-    later = ledger.enqueue(_waiting("later", not_before=ledger.now() + 1.0))
+    later = ledger.enqueue(_waiting("later", not_before=ledger.now() + 3600))
     ledger.enqueue(_waiting("gpu", gpu=2))
     cancelled = ledger.enqueue(_waiting("cancelled"))
     ledger.update(cancelled.id, record.ask_to_cancel)
     assert ledger.claim_next(owner=me, lease_s=LEASE_S, gpus=1) is None
     assert ledger.claim(later.id, owner=me, lease_s=LEASE_S) is None
     assert ledger.claim(cancelled.id, owner=me, lease_s=LEASE_S) is None
-    while ledger.now() < later.not_before:
-        time.sleep(0.05)
-    assert (run := ledger.claim_next(owner=me, lease_s=LEASE_S)) is not None
-    assert run.id == later.id
+    soon = ledger.enqueue(_waiting("soon", not_before=ledger.now() + 0.3))
+    while (run := ledger.claim_next(owner=me, lease_s=LEASE_S)) is None:
+        time.sleep(0.02)
+    assert run.id == soon.id
+    assert run.started is not None
+    assert run.started >= soon.not_before
     assert (run := ledger.claim_next(owner=me, lease_s=LEASE_S, gpus=2)) is not None
     assert run.key == "gpu"
 

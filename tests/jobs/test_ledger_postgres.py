@@ -146,7 +146,7 @@ def test_a_server_that_is_away_is_one_line_and_its_return_is_noticed(own_server,
             ask()
         assert "\n" not in str(caught.value)
         assert SECRET not in str(caught.value)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     own_server.start()
     assert ledger.get(run.id) == run
     own_server.stop(how)
@@ -246,11 +246,11 @@ def test_a_client_that_stops_in_the_middle_holds_nobody_for_long(postgres_url, m
     slow = PostgresLedger(postgres_url)
     monkeypatch.undo()
     run = slow.enqueue(_waiting("k"))
-    began, caught = threading.Event(), []
+    began, ended, caught = threading.Event(), threading.Event(), []
 
     def sleeps(found: Record) -> Record:
         began.set()
-        time.sleep(2)
+        ended.wait(60)
         return Record(**{**vars(found), "folder": "late"})
 
     def late() -> None:
@@ -266,10 +266,11 @@ def test_a_client_that_stops_in_the_middle_holds_nobody_for_long(postgres_url, m
     assert (
         other.claim_next(owner=processes.owner(), lease_s=30) is None
     )  # locked: passed over, not waited for
-    asked = time.monotonic()
-    assert other.update(run.id, record.ask_to_cancel) is not None
-    assert time.monotonic() - asked < 1.5
-    thread.join()
+    try:  # a lock that is held for longer than 20 s is a LedgerError
+        assert other.update(run.id, record.ask_to_cancel) is not None
+    finally:
+        ended.set()
+        thread.join()
     assert isinstance(caught[0], LedgerError)
     assert (other.get(run.id).folder, other.get(run.id).cancel) == ("", True)
 

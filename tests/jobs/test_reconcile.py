@@ -68,9 +68,10 @@ def test_what_was_cancelled_while_it_waited_is_over_at_once(settings, ledger):
 
 def test_a_run_of_another_machine_is_settled_by_its_lease_alone(settings, ledger):
     ledger.enqueue(_waiting(settings, "k"))
-    run = ledger.claim_next(owner=ELSEWHERE, lease_s=1.5)
+    run = ledger.claim_next(owner=ELSEWHERE, lease_s=600)
     reconcile(settings, ledger)
     assert ledger.get(run.id).state == "running"
+    run = ledger.renew(run.id, owner=ELSEWHERE, lease_s=0.1)
     while ledger.now() < run.lease_until:
         time.sleep(0.05)
     reconcile(settings, ledger)
