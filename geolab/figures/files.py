@@ -127,7 +127,7 @@ def composite_of(composite: str, looks: str, *, title: str = "Composite") -> Fig
     return seasons.composite(picture, counted, gsd_m=raster.gsd_m(info) * scale, title=title)
 
 
-def years_of(mosaic: str, *, areas_m2: Sequence[float] = (), title: str = "Change") -> Figure:
+def years_of(mosaic: str, *, areas_m2: Sequence[float] = (), title: str = seasons.TITLE) -> Figure:
     """A mosaic of change masks, a band for every pair of years, read small; see `seasons.years`."""
     info = raster.read_info(mosaic)
     scale = max(1.0, max(info.shape) / LONGEST_PX)

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import BoundaryNorm, ListedColormap, to_rgb
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from geolab import display
@@ -25,6 +26,7 @@ Array = NDArray[Any]
 LOOKS_MAP = "cividis"
 YEARS_MAP = "plasma"
 UNCHANGED = "#ffffff"
+TITLE = "When it last changed"
 
 
 def composite(picture: Array, looks: Array, *, gsd_m: float, title: str = "Composite") -> Figure:
@@ -72,7 +74,7 @@ def _bare(axes: Axes, title: str) -> None:
 
 
 def years(
-    masks: Array, names: Sequence[str], *, gsd_m: float, areas_m2: Sequence[float] = (), title: str = "Change"
+    masks: Array, names: Sequence[str], *, gsd_m: float, areas_m2: Sequence[float] = (), title: str = TITLE
 ) -> Figure:
     """What changed when: the last change of every pixel in the colour of its years.
 
@@ -118,4 +120,4 @@ def _bar_on_light(axes: Axes, gsd_m: float) -> None:
     """The scale bar in ink: its white is for imagery."""
     scale_bar(axes, gsd_m)
     for drawn in (axes.lines[-1], axes.texts[-1]):
-        drawn.set(color=INK, path_effects=[])
+        drawn.set(color=INK, path_effects=[withStroke(linewidth=4, foreground="white")])
