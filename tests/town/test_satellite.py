@@ -439,3 +439,13 @@ def test_what_can_not_be_made_is_refused(tmp_path: Path, options: dict, message:
         satellite.write(tmp_path, **options)
     assert str(caught.value) == message
     assert not list(tmp_path.iterdir())
+
+
+def test_things_differ_between_years_only_where_the_truth_says_so():
+    whole = area.lay_out(4, 64)
+    made = ground.make_ground(11, whole, range(2021, 2024))
+    for year in (2022, 2023):
+        differs = made.mosaic(year) != made.mosaic(year - 1)
+        mask = made.changed(year).astype(bool)
+        assert mask.any()
+        assert np.array_equal(differs, mask)

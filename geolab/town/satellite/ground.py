@@ -11,7 +11,9 @@ import numpy as np
 from geolab.town.model import Floats
 from geolab.town.satellite import spectra
 from geolab.town.satellite.area import GSD_M, Area, Window, local_grid
-from geolab.town.satellite.land import SUB_M, Land, make, paint, smooth
+from geolab.town.satellite.land import make
+from geolab.town.satellite.landscape import SUB_M, Land, paint
+from geolab.town.satellite.noise import smooth
 from geolab.town.satellite.sites import Site, choose
 
 if TYPE_CHECKING:

@@ -6,71 +6,18 @@ the things it holds, so both zones see the same ground.
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field
-from functools import lru_cache
-
 import numpy as np
-from affine import Affine
-from rasterio.features import rasterize
 
 from geolab.town import streets, terrain
-from geolab.town.draft import STEP_M, strip
+from geolab.town.draft import STEP_M
 from geolab.town.model import Floats
 from geolab.town.satellite import spectra
+from geolab.town.satellite.built import halls, homes, trees
+from geolab.town.satellite.landscape import Block, Land, Things, tint
+from geolab.town.satellite.noise import smooth
 
-SUB_M = 2.5  # a quarter of a pixel
 MARGIN_M = 60.0
 FIELD_M2, BLOCK_M2 = 34_000, 7_500
-
-
-@dataclass
-class Things:
-    """A table that grows: what each thing is, its tint, and for fields what grows there every year."""
-
-    kinds: list[int] = field(default_factory=list)
-    tints: list[Floats] = field(default_factory=list)
-
-    def add(self, kind: str, tint: Floats) -> int:
-        self.kinds.append(spectra.KINDS.index(kind))
-        self.tints.append(tint)
-        return len(self.kinds) - 1
-
-
-@dataclass(frozen=True)
-class Block:
-    """Land between streets: its outline [N, 2] in the local frame, and what it is used for."""
-
-    outline: Floats
-    use: str
-    thing: int
-
-
-@dataclass
-class Land:
-    """Everything that stands before anything changes.
-
-    shapes: (outline, thing) in the order of painting. woods hide tracks. above: water and roads hide all;
-    water: the outlines of the former. Nothing changes on water and roads.
-    """
-
-    rng: np.random.Generator
-    bounds: tuple[float, float, float, float]
-    things: Things
-    blocks: list[Block]
-    shapes: list[tuple[Floats, int]] = field(default_factory=list)
-    woods: list[tuple[Floats, int]] = field(default_factory=list)
-    above: list[tuple[Floats, int]] = field(default_factory=list)
-    water: list[Floats] = field(default_factory=list)
-
-    @property
-    def transform(self) -> Affine:
-        return Affine(SUB_M, 0, self.bounds[0], 0, -SUB_M, self.bounds[3])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        west, south, east, north = self.bounds
-        return int(np.ceil((north - south) / SUB_M)), int(np.ceil((east - west) / SUB_M))
 
 
 def make(seed: int, bounds: tuple[float, float, float, float]) -> Land:
@@ -152,17 +99,12 @@ def _wooded(seed: int, centres: Floats, towns: Floats, river: terrain.River) -> 
     return list((noise > limit) & free)
 
 
-def _tint(rng: np.random.Generator, spread: float = 0.1) -> Floats:
-    """A little brighter or darker, a little greener or redder [band]."""
-    return rng.uniform(1 - spread, 1 + spread) * rng.uniform(1 - spread / 3, 1 + spread / 3, 5)
-
-
 def _wood(land: Land, outline: Floats, seed: int) -> None:
     """A stand of one kind, which meets the next one without a gap and has a ragged edge."""
     from shapely import Polygon, get_coordinates, segmentize
 
     use = str(land.rng.choice(["conifer", "conifer", "mixed", "mixed", "broadleaf"]))
-    thing = land.things.add(use, _tint(land.rng, 0.06))
+    thing = land.things.add(use, tint(land.rng, 0.06))
     edge = get_coordinates(segmentize(Polygon(outline).buffer(5, join_style="mitre"), 8.0))[:-1]
     push = np.stack([smooth(seed, number, 45.0)(edge) for number in (77, 78)], axis=1)
     land.woods.append((edge + 9 * push, thing))
@@ -174,7 +116,7 @@ def _lay(land: Land, outline: Floats, density: float) -> None:
     rng = land.rng
     if density <= 0:
         use = "meadow" if rng.random() < 0.38 else str(rng.choice(spectra.CROPS, p=[0.42, 0.3, 0.14, 0.14]))
-        _place(land, outline, use, use, _tint(rng))
+        _place(land, outline, use, use, tint(rng))
     else:
         _settled(land, outline, density)
 
@@ -188,79 +130,14 @@ def _place(land: Land, outline: Floats, use: str, kind: str, tint: Floats) -> No
 def _settled(land: Land, outline: Floats, density: float) -> None:
     draw = land.rng.random()
     if draw < 0.06:
-        _place(land, outline, "park", "meadow", _tint(land.rng, 0.05))
+        _place(land, outline, "park", "meadow", tint(land.rng, 0.05))
         land.shapes += trees(land, outline, 0.004)
     elif density < 0.4 and draw < 0.22:
-        _place(land, outline, "works", "paved", _tint(land.rng))
+        _place(land, outline, "works", "paved", tint(land.rng))
         land.shapes += halls(land, outline)
     else:
-        _place(land, outline, "homes", "garden", _tint(land.rng, 0.06))
+        _place(land, outline, "homes", "garden", tint(land.rng, 0.06))
         land.shapes += homes(land, outline, flats=density > 0.6) + trees(land, outline, 0.0022)
-
-
-# ---------------------------------------------------------------- what stands on a piece of land
-
-
-def homes(land: Land, outline: Floats, *, flats: bool = False) -> list[tuple[Floats, int]]:
-    """Houses along the edges of a piece of land."""
-    long, wide, apart = (22.0, 12.0, 32.0) if flats else (13.0, 9.5, 19.0)
-    return _rows(land, outline, "house", long, wide, apart, setback=8.0 + wide / 2)
-
-
-def halls(land: Land, outline: Floats) -> list[tuple[Floats, int]]:
-    """Large flat roofs that leave a yard around them."""
-    return _rows(land, outline, "hall", 46.0, 30.0, 58.0, setback=24.0, least=30.0)
-
-
-def _rows(
-    land: Land, outline: Floats, kind: str, long: float, wide: float, apart: float, *, setback: float,
-    least: float = 14.0,
-) -> list[tuple[Floats, int]]:  # fmt: skip
-    """Buildings beside each edge of a convex outline, which are all inside of it and of no other."""
-    from shapely import Polygon
-
-    rng, ground = land.rng, Polygon(outline).buffer(-3)
-    made: list[tuple[Floats, int]] = []
-    stand: list[Polygon] = []
-    for a, b in _edges(outline, least):
-        along = (b - a) / np.hypot(*(b - a))
-        inward = np.array([-along[1], along[0]])
-        if not ground.contains(_point((a + b) / 2 + inward * 6)):
-            inward = -inward
-        for at in np.arange(apart / 2, np.hypot(*(b - a)), apart):
-            size = long * rng.uniform(0.8, 1.15), wide * rng.uniform(0.85, 1.15)
-            middle = a + along * at + inward * setback * rng.uniform(0.9, 1.15)
-            body = strip(middle - along * size[0] / 2, middle + along * size[0] / 2, size[1] / 2)
-            shape = Polygon(body)
-            if rng.random() < 0.93 and ground.contains(shape) and not any(shape.intersects(s) for s in stand):
-                stand.append(shape)
-                made.append((body, land.things.add("roof", spectra.roof(rng, kind))))
-    return made
-
-
-def _point(place: Floats):
-    from shapely import Point
-
-    return Point(place)
-
-
-def _edges(outline: Floats, least: float) -> list[tuple[Floats, Floats]]:
-    """The straight sides of an outline, whose small bends are left out."""
-    from shapely import Polygon, get_coordinates
-
-    simple = get_coordinates(Polygon(outline).simplify(4.0))
-    return [(a, b) for a, b in itertools.pairwise(simple) if np.hypot(*(b - a)) > least]
-
-
-def trees(land: Land, outline: Floats, per_m2: float) -> list[tuple[Floats, int]]:
-    """Crowns scattered over a piece of land; buildings are painted over by some."""
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    count = int(land.rng.poisson(per_m2 * float(np.prod(high - low))))
-    thing = land.things.add("broadleaf", _tint(land.rng, 0.1))
-    turn = np.linspace(0, 2 * np.pi, 7)[:-1]
-    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    middles, radii = land.rng.uniform(low + 4, high - 4, (count, 2)), land.rng.uniform(3, 6, count)
-    return [(middle + ring * radius, thing) for middle, radius in zip(middles, radii, strict=True)]
 
 
 def _streets(land: Land, bend: streets.Bend, ways: list[streets.Street]) -> None:
@@ -320,41 +197,3 @@ def _bent(bend: streets.Bend, polygon: Floats) -> Floats:
         count = int(np.hypot(*(b - a)) / 20) + 1
         pieces.append(a + (b - a) * np.arange(count)[:, None] / count)
     return bend(np.concatenate(pieces))
-
-
-# ---------------------------------------------------------------- painting, and noise that has a place
-
-
-def paint(target: np.ndarray, transform: Affine, shapes: list[tuple[Floats, int]]) -> None:
-    """Paint outlines [N, 2] with their numbers on a mosaic; later ones hide earlier ones."""
-    if shapes:
-        rings = [({"type": "Polygon", "coordinates": [[*map(tuple, o), tuple(o[0])]]}, n) for o, n in shapes]
-        rasterize(rings, out=target, transform=transform)
-
-
-REACH_M = 40_000.0
-
-
-class Smooth:
-    """Smooth noise of about -1..1 that varies over `wave_m`; the same everywhere for a seed and a number."""
-
-    def __init__(self, seed: int, number: int, wave_m: float):
-        from scipy.ndimage import spline_filter
-
-        self.wave_m = wave_m
-        self.count = int(2 * REACH_M / wave_m) if wave_m > 200 else 400
-        knots = np.random.default_rng([seed, number]).uniform(-1, 1, (self.count, self.count))
-        self.knots = spline_filter(knots, order=3, mode="grid-wrap")
-
-    def __call__(self, points: Floats) -> Floats:
-        """At points [..., 2] of the local frame."""
-        from scipy.ndimage import map_coordinates
-
-        at = np.stack([points[..., 1], points[..., 0]]) / self.wave_m + self.count / 2
-        return map_coordinates(self.knots, at, order=3, mode="grid-wrap", prefilter=False)
-
-
-@lru_cache(maxsize=40)
-def smooth(seed: int, number: int, wave_m: float) -> Smooth:
-    """The noise, which is kept for a while: granules of one day ask for the same."""
-    return Smooth(seed, number, wave_m)

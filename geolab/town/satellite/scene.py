@@ -11,7 +11,7 @@ from geolab.town.model import Floats
 from geolab.town.satellite import spectra
 from geolab.town.satellite.area import Area, Window, local_grid, to_local
 from geolab.town.satellite.ground import View, coarse
-from geolab.town.satellite.land import smooth
+from geolab.town.satellite.noise import smooth
 from geolab.town.satellite.sky import Sky, Veil, veil
 
 # The scene classification of Sentinel-2's level 2A.

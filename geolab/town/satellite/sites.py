@@ -9,7 +9,8 @@ import numpy as np
 
 from geolab.town.model import Floats
 from geolab.town.satellite.area import GSD_M, Area, Cell, to_local
-from geolab.town.satellite.land import Land, Things, halls, homes, trees
+from geolab.town.satellite.built import halls, homes, trees
+from geolab.town.satellite.landscape import Land, Shapes, Things
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -87,7 +88,7 @@ def _wet(outline: Floats, water: BaseGeometry) -> bool:
 _SHARES = [0.28, 0.3, 0.14, 0.1, 0.18]
 
 
-def _contents(land: Land, kind: str, outline: Floats) -> tuple[list, list]:
+def _contents(land: Land, kind: str, outline: Floats) -> tuple[Shapes, Shapes]:
     """What is painted on a site before and after; nothing before means that the block shows."""
     things: Things = land.things
     tint = land.rng.uniform(0.92, 1.08) * np.ones(5)

@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from geolab.town.model import Floats
-from geolab.town.satellite.land import smooth
+from geolab.town.satellite.noise import smooth
 
 LAT = 48.75
 KINDS = ("cumulus", "deck", "veil")
