@@ -172,42 +172,6 @@ def main() -> None:
         held, own = of_idle_kernel(template)
         print(f"memory: template {rss:.0f} MB (PSS {pss:.0f}),", end=" ")
         print(f"an idle kernel {held:.0f} MB, {own:.0f} of them its own")
-        full = psutil.Process(kernel.pid).memory_full_info()
-        kernel.kill()
-        kernel.wait(10)
-    return full.rss / 1e6, full.uss / 1e6
-
-
-def show(title: str, medians: dict[str, float]) -> None:
-    """One table."""
-    print(f"\n{title}")
-    for label, seconds in medians.items():
-        print(f"  {label:42} {seconds * 1000:8.0f} ms")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=12)
-    runs = parser.parse_args().runs
-    began = time.perf_counter()
-    importlib.import_module("geolab.jobs.execute")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
-    print(f"papermill imported, once per worker: {time.perf_counter() - began:.2f} s")
-    parts = watched()
-    for name in CELLS:
-        show(f"cold, notebook {name}", measure(name, max(runs // 3, 2), None, parts))
-    with warm.start(settings.load("/nonexistent")) as template:
-        began = time.perf_counter()
-        bound(template, 1)
-        print(f"\ntemplate ready after {time.perf_counter() - began:.1f} s, once per worker")
-        for name in CELLS:
-            show(f"warm, notebook {name}", measure(name, runs, template, parts))
-        print(f"\nbound: forked and listening {bound(template, runs) * 1000:.0f} ms")
-        rss, pss = memory(template)
-        held, own = of_idle_kernel(template)
-        print(
-            f"memory: template {rss:.0f} MB (PSS {pss:.0f}); an idle kernel {held:.0f} MB, {own:.0f} of its own"
-        )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def _shown(folder: Path) -> list[Any]:
 
 def _plain(data: bytes, folder: Path) -> bytes:
     home = str(folder.parents[2]).encode()
-    return _IDS.sub(b"ID", _SECONDS.sub(b"", _TIMES.sub(b"TIME", data.replace(home, b"HOME"))))
+    return _IDS.sub(b"ID", _SECONDS.sub(rb'"\1": 0', _TIMES.sub(b"TIME", data.replace(home, b"HOME"))))
 
 
 def _products(folder: Path) -> dict[str, bytes]:
