@@ -178,20 +178,29 @@ def test_what_the_system_refuses_comes_in_words(tmp_path, code):
         (tmp_path / "nothing").read_bytes()
 
 
-def test_a_run_that_succeeded_is_not_undone_when_the_ledger_is_full_for_a_while(
-    workspace, disk, writing, tmp_path
-):
-    """The ledger's disk is full when the results are published, and has space again a little later."""
-    settings = replace(workspace, ledger_url=f"sqlite:///{disk / 'ledger.db'}", lease_s=20.0, heartbeat_s=1.0)
+def test_a_run_that_succeeded_is_not_undone_when_the_ledger_is_away_for_a_while(workspace, writing, tmp_path):
+    """The ledger is out of reach when the results are published, and back a little later."""
+    place = tmp_path / "place"
+    place.mkdir()
+    settings = replace(
+        workspace, ledger_url=f"sqlite:///{place / 'ledger.db'}", lease_s=20.0, heartbeat_s=1.0
+    )
     gate = tmp_path / "gate"
     submitted = jobs.submit(writing, {"megabytes": 1, "gate": str(gate)}, settings=settings)
     big = folders.private(settings, submitted.run_id) / "big.bin"
+    deadline = time.monotonic() + 60
     while not (big.exists() and big.stat().st_size == 1_000_000):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    filled = _fill(disk)
+    place.rename(tmp_path / "away")
     gate.touch()
-    time.sleep(4)
-    filled.unlink()
+    report = folders.private(settings, submitted.run_id) / folders.REPORT
+    while not report.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(2)
+    assert report.exists()  # nothing is published, or given up, without the ledger
+    (tmp_path / "away").rename(place)
     outcome = jobs.wait(submitted.run_id, settings=settings)
     assert (outcome.state, outcome.error) == ("succeeded", "")
     assert _published(settings, "writing") == [outcome.key[:16]]
