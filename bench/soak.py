@@ -239,7 +239,7 @@ def yearly(folder: Path, *, cells: int, years: str, kills: int, seed: int, worke
         assert server.stdout is not None
         api = _address(server.stdout.readline())
         file = REPOSITORY / "pipelines" / "yearly_change.yaml"
-        given = {"api": api, "grid": str(town / "grid.gpkg"), "years": years}
+        given = {"api": api, "grid": str(town / "grid.gpkg"), "years": years, "truth": str(town / "truth")}
         calm = undisturbed(file, folder / "calm", given=given, workers=workers)
         stormy = soak(file, folder / "stormy", given=given, kills=kills, seed=seed, workers=workers)
     finally:

@@ -129,7 +129,7 @@ class Loop:
             run = self.ledger.get(run_id)
             self.keeper.ended(run)
             if run.state == "failed" and run.cause == "disk full":
-                self.full = run.error
+                self.full = run.error.splitlines()[0].rsplit(";", 1)[0]
 
     def _refresh(self) -> None:
         began = time.monotonic()
@@ -280,7 +280,7 @@ class Loop:
     def _over(self) -> bool:
         """Whether nothing runs, waits or can be started."""
         if self.full and not any(run.state == "running" for run in self.active.values()):
-            raise EngineError(f"{self.full}; free some space and run the same command with --retry-failed")
+            raise EngineError(f"{self.full}; free some, then the same command with --retry-failed goes on")
         if self.active or self.flying or self._state() != "active":
             return False
         if self.stale:

@@ -67,7 +67,9 @@ class _Cluster:
     def end(self) -> None:
         for process in reversed(self.processes):
             process.kill()
-            process.communicate()
+            process.wait()
+            assert process.stderr is not None
+            process.stderr.close()
 
 
 def _running_on(settings) -> set[int]:

@@ -240,9 +240,16 @@ def test_a_full_disk_ends_in_one_line_and_a_true_ledger(workspace, driving, tmp_
         pytest.skip("no file system can be mounted here: run as root to test a full one")
     try:
         said = driving.geolab("pipeline", "run", file, code=2).stderr.strip().splitlines()
-        assert "free" in said[-1]
         assert said[-1].startswith("error: ")
-        driving.assert_true(workspace)
+        assert "the disk is full" in said[-1]
+        assert said[-1].endswith("free some, then the same command with --retry-failed goes on")
+        left = open_ledger(workspace).runs(pipeline="small")
+        assert {(run.state, run.cause) for run in left} <= {
+            ("succeeded", ""),
+            ("failed", "disk full"),
+            ("queued", ""),
+        }
+        assert all(run.waiting for run in left if run.active)
         driving.until(lambda: driving.of_workspace(workspace.home) == [], 10)
         subprocess.run(["mount", "-o", "remount,size=50m", str(runs)], check=True)
         driving.geolab("pipeline", "run", file, "--retry-failed")

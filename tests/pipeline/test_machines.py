@@ -62,7 +62,10 @@ class _Machine:
         """Kill what was started; what it started ends with it."""
         for process in self.processes:
             process.kill()
-            process.communicate()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                assert pipe is not None
+                pipe.close()
 
     def signal(self, processes: list[psutil.Process], number: int) -> None:
         for process in processes:
