@@ -181,7 +181,8 @@ def _as_last_run(args: argparse.Namespace, ledger: Ledger) -> Pipeline:
     given: dict[str, Any] = dict(_given(args))
     control = ledger.control(spec.name_of(args.file))
     if not given and control is not None:
-        given = control.parameters
+        known = spec.parameters_of(args.file)  # the file may have changed since
+        given = {name: value for name, value in control.parameters.items() if name in known}
     return search.settled(spec.load(args.file, given), settings.load())
 
 

@@ -77,6 +77,11 @@ def name_of(path: str | Path) -> str:
     return _name(_keys(yamlfile.read(file), _TOP).get("name"), file)
 
 
+def parameters_of(path: str | Path) -> list[str]:
+    """The names of the parameters that a file's pipeline has now."""
+    return list(_below(_keys(yamlfile.read(Path(path).expanduser().absolute()), _TOP).get("parameters")))
+
+
 # ---------------------------------------------------------------- small parts
 
 

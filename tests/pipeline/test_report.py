@@ -230,7 +230,7 @@ def test_status_tells_what_runs_and_what_failed(pipeline, ledger, capsys):
 def test_status_takes_the_parameters_of_the_last_run(pipeline, ledger, capsys):
     assert _run("pipeline", "status", str(pipeline.path), "--json") == 0
     plain = json.loads(capsys.readouterr().out)["counts"]
-    ledger.set_control(Control("small", parameters={"kind": "y"}))
+    ledger.set_control(Control("small", parameters={"kind": "y", "gone": 1}))
     assert _run("pipeline", "status", str(pipeline.path), "--json") == 0
     last = json.loads(capsys.readouterr().out)["counts"]
     assert _run("pipeline", "status", str(pipeline.path), "--json", "-p", "kind=x") == 0
