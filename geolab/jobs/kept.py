@@ -18,6 +18,7 @@ from typing import Any
 
 from geolab import store
 from geolab.errors import BadInput
+from geolab.jobs import arrays
 
 VALUES, FILES, OUTPUTS = "values", "files", "outputs"  # folders of a step: values, files, what lay in the run
 
@@ -177,22 +178,8 @@ def _refused(what: str, found: str, expected: str = _KEEPABLE) -> BadInput:
 # ---------------------------------------------------------------- kinds of files
 
 
-def _write_array(value: Any, path: Path) -> None:
-    import numpy as np
-
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("a mask: keep .filled(nan), or data and mask")
-    np.save(path, value, allow_pickle=False)
-
-
-def _read_array(path: Path) -> Any:
-    import numpy as np
-
-    return np.load(path, allow_pickle=False)
-
-
 def _read_scalar(path: Path) -> Any:
-    return _read_array(path)[()]
+    return arrays.read_array(path)[()]
 
 
 def _write_frame(value: Any, path: Path) -> None:
@@ -240,75 +227,13 @@ def _read_tensor(path: Path) -> Any:
     return _read_tensors(path)[""]
 
 
-def _write_dataarray(value: Any, path: Path) -> None:
-    _write_dataset(value.to_dataset(name=_UNNAMED).assign_attrs({_NAME: value.name}), path)
-
-
-def _read_dataarray(path: Path) -> Any:
-    dataset = _read_dataset(path)
-    return dataset[_UNNAMED].rename(dataset.attrs[_NAME])
-
-
-_UNNAMED, _NAME = "geolab_values", "geolab_name"
-
-
-def _write_dataset(value: Any, path: Path) -> None:
-    """Every variable as a plain array, the rest as JSON: exact for all types, and needs no netCDF library."""
-    described: dict[str, Any] = {"attrs": _attributes(value.attrs), "coords": [], "variables": []}
-    path.mkdir()
-    for number, (name, variable) in enumerate(value.variables.items()):
-        if type(name) is not str or (name in value.indexes and value.indexes[name].nlevels > 1):
-            raise TypeError(f"{name!r}: only plain names and indexes")
-        _write_array(variable.values, path / f"{number}.npy")
-        encoding = {
-            key: one for key, one in variable.encoding.items() if key in ("grid_mapping", "_FillValue")
-        }
-        facts = [name, list(variable.dims), _attributes(variable.attrs), _attributes(encoding)]
-        described["variables"].append(facts)
-        described["coords"] += [name] if name in value.coords else []
-    (path / "dataset.json").write_text(json.dumps(described))
-
-
-def _attributes(values: dict[Any, Any]) -> list[list[Any]]:
-    """Attributes as JSON that keeps the types of numbers: [name, type, value]."""
-    told = []
-    for name, one in values.items():
-        array = getattr(one, "dtype", None)
-        plain = one.tolist() if array is not None else list(one) if isinstance(one, tuple) else one
-        told.append([name, str(array) if array is not None else type(one).__name__, plain])
-    return told
-
-
-def _read_attributes(told: list[list[Any]]) -> dict[str, Any]:
-    import numpy as np
-
-    plain = ("str", "int", "float", "bool", "NoneType", "list", "dict")
-    made: dict[str, Any] = {}
-    for name, kind, value in told:
-        array = None if kind in (*plain, "tuple") else np.array(value, dtype=kind)
-        made[name] = tuple(value) if kind == "tuple" else value if array is None else array[()]
-    return made
-
-
-def _read_dataset(path: Path) -> Any:
-    import xarray as xr
-
-    described = json.loads((path / "dataset.json").read_text())
-    variables = {}
-    for number, (name, dims, attrs, encoding) in enumerate(described["variables"]):
-        array = _read_array(path / f"{number}.npy")
-        variables[name] = xr.Variable(dims, array, _read_attributes(attrs), _read_attributes(encoding))
-    coords = {name: variables.pop(name) for name in described["coords"]}
-    return xr.Dataset(variables, coords, _read_attributes(described["attrs"]))
-
-
 _KINDS = (
-    _Kind("array", "numpy", "ndarray", ".npy", _write_array, _read_array),
-    _Kind("scalar", "numpy", "generic", ".npy", _write_array, _read_scalar),
+    _Kind("array", "numpy", "ndarray", ".npy", arrays.write_array, arrays.read_array),
+    _Kind("scalar", "numpy", "generic", ".npy", arrays.write_array, _read_scalar),
     _Kind("geoframe", "geopandas", "GeoDataFrame", ".parquet", _write_frame, _read_geoframe),
     _Kind("frame", "pandas", "DataFrame", ".parquet", _write_frame, _read_frame),
-    _Kind("dataset", "xarray", "Dataset", "", _write_dataset, _read_dataset),
-    _Kind("dataarray", "xarray", "DataArray", "", _write_dataarray, _read_dataarray),
+    _Kind("dataset", "xarray", "Dataset", "", arrays.write_dataset, arrays.read_dataset),
+    _Kind("dataarray", "xarray", "DataArray", "", arrays.write_dataarray, arrays.read_dataarray),
     _Kind("tensor", "torch", "Tensor", ".safetensors", _write_tensor, _read_tensor),
     _Kind("tensors", "builtins", "dict", ".safetensors", _write_tensors, _read_tensors),
 )
