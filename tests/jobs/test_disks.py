@@ -205,3 +205,5 @@ def test_a_run_that_succeeded_is_not_undone_when_the_ledger_is_away_for_a_while(
     assert (outcome.state, outcome.error) == ("succeeded", "")
     assert _published(settings, "writing") == [outcome.key[:16]]
     assert list(folders.private_root(settings).iterdir()) == []
+    log = (outcome.folder / "log.txt").read_text()
+    assert "failed" not in log  # its own process saw to it, not the next who looked
