@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from geolab import settings
+from geolab.jobs.ledger import open as opened
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -72,9 +73,12 @@ def postgres() -> Iterator[Any]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Any) -> str:
+def postgres_url(postgres: Any) -> Iterator[str]:
     """The URL of an empty database, whose password is one that must be shown nowhere."""
-    return postgres.url(postgres.new())
+    name = postgres.new()
+    yield postgres.url(name)
+    opened._OPEN.pop(postgres.url(name), None)
+    postgres.give_back(name)
 
 
 @pytest.fixture(scope="session")

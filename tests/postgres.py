@@ -32,6 +32,7 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self.port = _free_port()
         self._names = count(1)
+        self._emptied: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._initialise(durable)
         self.start()
@@ -91,11 +92,24 @@ class Server:
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def new(self) -> str:
-        """The name of a new and empty database."""
+        """The name of an empty database."""
+        if self._emptied:
+            return self._emptied.pop()
         name = f"test{next(self._names)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as db:
             db.execute(f"CREATE DATABASE {name}")  # pyright: ignore
         return name
+
+    def give_back(self, database: str) -> None:
+        """Empty a database for another test: that takes much less time than to make one."""
+        with psycopg.connect(self.url(database), autocommit=True) as db:
+            db.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            db.execute("DROP SCHEMA IF EXISTS geolab, public CASCADE")
+            db.execute("CREATE SCHEMA public")
+        self._emptied.append(database)
 
     def remove(self) -> None:
         """Stop, and remove everything."""
