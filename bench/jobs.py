@@ -31,7 +31,7 @@ def notebook(path: Path, work_s: float) -> Path:
             f"n: int = 0  # which\nwork_s: float = {work_s}  # how long", metadata={"tags": ["parameters"]}
         ),
         new_code_cell("import time\nfrom geolab import jobs\nrun = jobs.context()"),
-        new_code_cell("end = time.process_time() + work_s\nwhile time.process_time() < end:\n    n += 0"),
+        new_code_cell("end = time.process_time() + work_s\nwhile time.process_time() < end:\n    pass"),
         new_code_cell("jobs.report(n=n)"),
     ]
     nbformat.write(new_notebook(cells=cells), path)
@@ -64,7 +64,7 @@ _PAPERMILL = """
 import logging, sys, papermill
 logging.getLogger("papermill").setLevel(logging.ERROR)
 source, count = sys.argv[1], int(sys.argv[2])
-how = {"kernel_name": "python3", "progress_bar": False}
+how = {"kernel_name": "python3", "language": "python", "progress_bar": False}
 for n in range(count):
     papermill.execute_notebook(source, f"{source}.{n}.out", {"n": n}, **how)
 """

@@ -241,7 +241,10 @@ def yearly(folder: Path, *, cells: int, years: str, kills: int, seed: int, worke
         file = REPOSITORY / "pipelines" / "yearly_change.yaml"
         given = {"api": api, "grid": str(town / "grid.gpkg"), "years": years, "truth": str(town / "truth")}
         calm = undisturbed(file, folder / "calm", given=given, workers=workers)
-        stormy = soak(file, folder / "stormy", given=given, kills=kills, seed=seed, workers=workers)
+        # as long as runs may be: a run that is interrupted too often in a row counts as failed
+        every_s = (0.2, max(3.0, 1.6 * calm.seconds / kills))
+        storm = {"kills": kills, "seed": seed, "workers": workers, "every_s": every_s}
+        stormy = soak(file, folder / "stormy", given=given, **storm)
     finally:
         server.terminate()
         server.wait()

@@ -118,6 +118,8 @@ class Loop:
         self.active = now
         for run_id in ended:
             self._ended(run_id)
+            if run_id in self.flying:
+                self.flying[run_id].cancel()  # a Dask task that nobody is left to answer would stay for ever
         for slot, run_id in list(self.elsewhere.items()):
             if not self.ledger.get(run_id).active:
                 del self.elsewhere[slot]
