@@ -141,8 +141,9 @@ def _children(pid: int) -> list[int]:
     """The children of a process: from its threads' lists, which spares a look at all processes."""
     found: list[int] = []
     try:
-        for thread in os.scandir(f"/proc/{pid}/task"):
-            found += map(int, Path(thread.path, "children").read_bytes().split())
+        with os.scandir(f"/proc/{pid}/task") as threads:
+            for thread in threads:
+                found += map(int, Path(thread.path, "children").read_bytes().split())
     except FileNotFoundError:
         return _children_elsewhere(pid) if not _HAS_LISTS else found
     except (ProcessLookupError, PermissionError):

@@ -19,7 +19,6 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
     ("01_ingest", {"town_px": 128}),
     ("02_explore", {}),
     ("04_detect_change", {"tile_px": 64}),
-    ("04_detect_change", {"method": "irmad", "tile_px": 64}),
     ("04_detect_change", {"method": "pca_kmeans", "tile_px": 96}),
 ]
 
