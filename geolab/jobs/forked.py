@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import itertools
 import logging
 import multiprocessing
 import multiprocessing.process
@@ -70,12 +71,15 @@ def _take_place(order: Order, added: Mapping[str, str]) -> None:
     assert _LAUNCHER is not None
     sys.argv = [str(_LAUNCHER.origin), *order.argv[3:]]
     sys.orig_argv = order.argv
+    threading._counter = itertools.count(1).__next__  # pyright: ignore[reportAttributeAccessIssue] # in names
     multiprocessing.process.ORIGINAL_DIR = order.folder  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _renew_chance() -> None:
-    """Draw anew what a process draws once; torch's generator starts the same in every process."""
-    np.random.seed()  # noqa: NPY002 - the generator that notebooks use  # random seeds itself after a fork
+    """Draw anew what every process draws for itself; Python's own generator does so after a fork."""
+    np.random.seed()  # noqa: NPY002 - the generator that old code uses
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.seed()
     multiprocessing.current_process().authkey = os.urandom(32)
     if _numexpr_threads:
         sys.modules["numexpr"].set_num_threads(_numexpr_threads)
