@@ -66,10 +66,10 @@ def runtime(run_id: str) -> Path:
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:
-    """The report of a finished run; None if the folder holds none."""
+    """The report of a finished run; None if the folder holds none that can be read."""
     try:
         report = json.loads((folder / REPORT).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return report if isinstance(report, dict) else None
 

@@ -78,7 +78,19 @@ def session(
         ledger = open_ledger(settings)
         with lead(pipeline, settings, ledger, engine) as led, executor(engine, settings, workers) as used:
             led.set_dashboard(used.dashboard)
+            if not engine and settings.ledger_url.startswith("sqlite:"):  # nobody else can take a run
+                _refuse_without_gpus(pipeline, used)
             yield Session(settings, ledger, used, led)
+
+
+def _refuse_without_gpus(pipeline: Pipeline, engine: Engine) -> None:
+    """Raise EngineError for a stage that would wait for ever."""
+    for stage in pipeline.stages.values():
+        if stage.gpu > engine.gpus():
+            remedy = "give --engine a cluster that has them, or set gpu: 0"
+            raise EngineError(
+                f"stage {stage.name} needs {stage.gpu} GPU, this machine has {engine.gpus()}; {remedy}"
+            )
 
 
 @contextmanager

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.2  # how soon a change made by others is noticed
 SHOW_S = 1.0  # between figures
-STOP_S = 7.0  # for runs to end themselves when the pipeline is stopped
+STOP_S = 4.0  # for runs to end themselves when the pipeline is stopped
 AGAIN_S = 1.0  # before a run that could not be claimed is pushed once more
 QUEUED = 64  # runs that wait in the ledger at most, or four for each worker
 TRIES = 5  # of a run that fails before it is claimed; within about a minute

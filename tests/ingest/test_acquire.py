@@ -20,12 +20,6 @@ from geolab.raster import cells
 
 from .stacserver import Api, serve
 
-# odc-stac 0.5.3 and odc-geo 0.5.3 still call what shapely 2.2 and affine 3.1 deprecate
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
-]
-
 CELL = cells.make("c1", 32632, left=690_000, top=5_320_000, width=48, height=32, gsd_m=10)
 GRANULE = GeoBox((64, 96), from_origin(689_800, 5_320_160, 10, 10), "EPSG:32632")
 ROWS, COLUMNS = slice(16, 48), slice(20, 68)

@@ -268,6 +268,26 @@ def test_gpus_are_taken_by_one_run_at_a_time():
     assert devices.take(1) == one
 
 
+def test_a_stage_that_no_gpu_here_can_run_is_refused_at_once(workspace, driving, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    file = driving.small(tmp_path / "files", cells=1, work_s=0.0, more="    gpu: 1")
+    said = driving.geolab("pipeline", "run", file, code=2).stderr
+    assert "stage draw needs 1 GPU, this machine has 0; give --engine a cluster that has them" in said
+    assert open_ledger(workspace).executions("small") == 0
+
+
+def test_a_report_that_was_damaged_is_made_again(workspace, driving, tmp_path):
+    file = driving.small(tmp_path / "files", cells=1, years="2021-2022", work_s=0.0)
+    driving.geolab("pipeline", "run", file)
+    found = driving.products(workspace)
+    damaged = next((workspace.runs / "draw").glob("*/report.json"))
+    damaged.write_text('{"run_id": ')
+    driving.geolab("pipeline", "run", file)
+    assert open_ledger(workspace).executions("small") == 5
+    assert driving.products(workspace) == found
+    assert json.loads(damaged.read_text())["notebook"] == "draw"
+
+
 def test_files_of_other_places_do_not_matter(workspace, driving, tmp_path):
     """The folder of a pipeline may move: what is the same work is found again."""
     file = driving.small(tmp_path / "files", cells=1, years="2021-2022", work_s=0.0)

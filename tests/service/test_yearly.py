@@ -16,12 +16,7 @@ from geolab.service.archive import Faults, sample
 from geolab.service.archive.aside import aside
 from geolab.town import satellite
 
-# odc-stac 0.5.3 and odc-geo 0.5.3 still call what shapely 2.2 and affine 3.1 deprecate
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 
 YEARS = (2021, 2022)
 NOISE = satellite.Errors().noise
