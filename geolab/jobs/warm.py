@@ -163,7 +163,7 @@ class Template:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "geolab.jobs.template", str(theirs.fileno()), str(parent)],
-                env={**now.variables, **OWN_VARIABLES},
+                env={**now.variables, **OWN_VARIABLES, "GEOLAB_HOME": str(self._settings.home)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -31,7 +31,7 @@ from geolab.jobs.ledger import open_ledger
 from geolab.jobs.record import Record
 from geolab.pipeline import poolworker
 from geolab.pipeline.devices import Devices, visible
-from geolab.pipeline.engines import task_name
+from geolab.pipeline.engines import name_of, task_name
 from geolab.pipeline.pool import Pool
 from geolab.settings import Settings
 
@@ -56,23 +56,22 @@ _lock = threading.Lock()
 
 
 class DaskEngine:
-    """The executor of a Dask scheduler."""
+    """The executor of a Dask scheduler, at a URL or behind a client that is connected already."""
 
-    def __init__(self, url: str, settings: Settings):
-        self.url, self.settings = url, settings
+    def __init__(self, scheduler: str | Client, settings: Settings):
+        self.settings = settings
         self._known: dict[str, Any] = {}
         self._asked = float("-inf")
         _quiet()
-        try:
-            self.client = Client(url, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as problem:  # a time-out is an OSError
-            raise EngineError(f"no Dask scheduler answers at {url} ({problem}); {_REMEDY}") from problem
+        self.given = isinstance(scheduler, Client)  # and so it stays open
+        self.client = scheduler if isinstance(scheduler, Client) else _connected(scheduler)
+        self.url = url = name_of(self.client)
         self.executor = self.client.get_executor(pure=False, retries=0)
         self.dashboard = str(self.client.dashboard_link)
         try:
             _check_versions(url, self._workers())
         except EngineError:
-            self.client.close()
+            self._leave()
             raise
 
     def push(self, run: Record) -> Future[str]:
@@ -101,7 +100,11 @@ class DaskEngine:
     def close(self, *, kill: bool) -> None:  # noqa: ARG002 - its workers are no children of this process
         if self.client.status == "running":
             self.executor.shutdown(wait=False)
-        self.client.close(timeout=CONNECT_S)
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self.given:
+            self.client.close(timeout=CONNECT_S)
 
     def _workers(self) -> dict[str, Any]:
         """What is known of the workers, at most so old as a heartbeat of theirs."""
@@ -113,6 +116,13 @@ class DaskEngine:
 
 
 _REMEDY = "start one with `dask scheduler`, and workers with `geolab worker --engine URL`"
+
+
+def _connected(url: str) -> Client:
+    try:
+        return Client(url, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as problem:  # a time-out is an OSError
+        raise EngineError(f"no Dask scheduler answers at {url} ({problem}); {_REMEDY}") from problem
 
 
 def _quiet() -> None:

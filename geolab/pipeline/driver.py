@@ -16,13 +16,15 @@ from geolab.errors import EngineError
 from geolab.jobs.ledger import Ledger, open_ledger
 from geolab.pipeline import watch
 from geolab.pipeline.board import Board
-from geolab.pipeline.engines import Engine, executor
+from geolab.pipeline.engines import Engine, executor, name_of
 from geolab.pipeline.keeper import Keeper
 from geolab.pipeline.lead import Lead, lead
 from geolab.pipeline.loop import Loop
 from geolab.settings import Settings
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from geolab.pipeline.model import Pipeline
     from geolab.pipeline.watch import Figures
 
@@ -31,13 +33,14 @@ def drive(
     pipeline: Pipeline,
     *,
     settings: Settings,
-    engine: str = "",
+    engine: str | Client = "",
     workers: int = 0,
     retry_failed: bool = False,
 ) -> Iterator[Figures]:
     """Figures, about one a second, until nothing more can be done; the last ones are final.
 
-    engine: URL of a Dask scheduler; empty for a pool of `workers` processes of this machine.
+    engine: a Dask scheduler, by its URL or a client that is connected to it; empty for a pool of `workers`
+    processes of this machine.
     retry_failed: try again what has failed, and only keep what is outdated. Closing the iterator stops
     what runs, to be done again by the next driver. Raises GeolabError, in one line.
     """
@@ -71,12 +74,13 @@ class Session:
 
 @contextmanager
 def session(
-    pipeline: Pipeline, *, settings: Settings, engine: str = "", workers: int = 0
+    pipeline: Pipeline, *, settings: Settings, engine: str | Client = "", workers: int = 0
 ) -> Iterator[Session]:
     """The lead of a pipeline, and an engine that stays up as long as the context lasts."""
     with _in_one_line(settings):
         ledger = open_ledger(settings)
-        with lead(pipeline, settings, ledger, engine) as led, executor(engine, settings, workers) as used:
+        name = name_of(engine)
+        with lead(pipeline, settings, ledger, name) as led, executor(engine, settings, workers) as used:
             led.set_dashboard(used.dashboard)
             if not engine and settings.ledger_url.startswith("sqlite:"):  # nobody else can take a run
                 _refuse_without_gpus(pipeline, used)

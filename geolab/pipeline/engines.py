@@ -10,13 +10,16 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from geolab.errors import BadInput
 from geolab.jobs.record import Record
 from geolab.pipeline import devices, poolworker
 from geolab.pipeline.pool import Pool
 from geolab.settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 class Engine(Protocol):
@@ -50,12 +53,13 @@ class Engine(Protocol):
 
 
 @contextmanager
-def executor(url: str, settings: Settings, workers: int = 0) -> Iterator[Engine]:
+def executor(given: str | Client, settings: Settings, workers: int = 0) -> Iterator[Engine]:
     """The engine that a URL names; it ends with the context, at once when that ends by an exception.
 
-    workers: processes of the pool of this machine; a Dask cluster brings its own. Raises EngineError.
+    given: a URL, or a client of distributed that is connected already and stays so. workers: processes of
+    the pool of this machine; a Dask cluster brings its own. Raises EngineError.
     """
-    engine = _open(url, settings, workers)
+    engine = _open(given, settings, workers)
     kill = True
     try:
         yield engine
@@ -64,15 +68,20 @@ def executor(url: str, settings: Settings, workers: int = 0) -> Iterator[Engine]
         engine.close(kill=kill)
 
 
-def _open(url: str, settings: Settings, workers: int) -> Engine:
-    if not url:
+def _open(given: str | Client, settings: Settings, workers: int) -> Engine:
+    if not given:
         return LocalEngine(settings, workers)
-    if "://" not in url:
+    if isinstance(given, str) and "://" not in given:
         expected = "a Dask scheduler such as tcp://127.0.0.1:8786, or nothing for this machine"
-        raise BadInput("--engine", found=url, expected=expected)
+        raise BadInput("--engine", found=given, expected=expected)
     from geolab.pipeline.dask import DaskEngine  # distributed loads with it
 
-    return DaskEngine(url, settings)
+    return DaskEngine(given, settings)
+
+
+def name_of(given: str | Client) -> str:
+    """The URL of an engine; empty for the pool of this machine."""
+    return given if isinstance(given, str) else str(given.scheduler_info()["address"])
 
 
 class LocalEngine:

@@ -24,6 +24,8 @@ from geolab.pipeline.trials import Trial
 from geolab.settings import Settings
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from geolab.pipeline.driver import Session
     from geolab.pipeline.watch import Figures
 
@@ -34,7 +36,7 @@ def drive(
     pipeline: Pipeline,
     *,
     settings: Settings,
-    engine: str = "",
+    engine: str | Client = "",
     workers: int = 0,
     retry_failed: bool = False,
 ) -> Iterator[Figures]:

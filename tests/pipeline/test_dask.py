@@ -11,12 +11,13 @@ import time
 from collections import Counter
 
 import pytest
+from distributed import Client
 
 from geolab import settings as settings_module
 from geolab.errors import BadInput, EngineError
 from geolab.jobs.ledger import open_ledger
 from geolab.jobs.record import Record
-from geolab.pipeline import engines
+from geolab.pipeline import driver, engines, spec
 from geolab.pipeline.engines import task_name
 
 
@@ -179,3 +180,17 @@ def test_a_worker_ends_what_it_holds_when_it_is_told_to_end(workspace, driving, 
     driver.communicate(timeout=60)
     assert (worker.returncode, driver.returncode) == (0, 0)
     assert open_ledger(workspace).executions("small") == 1
+
+
+@pytest.mark.slow
+def test_a_client_that_is_connected_serves_as_well_and_stays_so(workspace, driving, cluster, tmp_path):
+    """As a gateway or a job queue gives it, with credentials that no URL has."""
+    cluster.worker()
+    file = driving.small(tmp_path / "files", cells=1, years="2021-2022", work_s=0.0)
+    with Client(cluster.url, set_as_default=False) as client:
+        shown = list(driver.drive(spec.load(file, {}, workspace), settings=workspace, engine=client))
+        assert client.status == "running"
+    assert shown[-1].counts == {"succeeded": 4}
+    control = open_ledger(workspace).control("small")
+    assert control is not None
+    assert control.engine == cluster.url
