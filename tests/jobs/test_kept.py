@@ -17,6 +17,7 @@ from geolab.errors import BadInput
 from geolab.jobs import kept
 
 # affine 3.1 wants @ for *; rioxarray 0.19 still multiplies
+pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 
 
 def _again(value, tmp_path: Path, run: Path | None = None):
