@@ -190,7 +190,7 @@ def _patiently(ask: Any) -> Any:
 def test_a_server_that_is_restarted_in_the_middle_loses_nothing(own_server, tmp_path):
     url = own_server.url(own_server.new())
     ledger = PostgresLedger(url)
-    for number in range(300):
+    for number in range(600):
         ledger.enqueue(_waiting(str(number)))
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_works, args=(url, tmp_path)) for _ in range(4)]
@@ -205,8 +205,8 @@ def test_a_server_that_is_restarted_in_the_middle_loses_nothing(own_server, tmp_
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 4
-    assert len(ledger.runs(states=("succeeded",))) == 300
-    assert len(list(tmp_path.iterdir())) == 300
+    assert len(ledger.runs(states=("succeeded",))) == 600
+    assert len(list(tmp_path.iterdir())) == 600
 
 
 def test_a_claim_whose_answer_was_lost_is_given_back(ledger, monkeypatch):

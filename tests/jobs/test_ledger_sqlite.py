@@ -269,6 +269,8 @@ def test_a_claim_is_quick_behind_many_runs_that_may_not_start(tmp_path):
     me = processes.owner()
     free = ledger.enqueue(_waiting("free"))
     began = time.process_time()
+    ledger.runs(states=("queued",))
+    all_read = time.process_time() - began
     assert (run := ledger.claim_next(owner=me, lease_s=30)) is not None
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began - all_read < all_read / 2
     assert run.id == free.id

