@@ -434,9 +434,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_command_although_a_client_holds_on(
-    tiny_archive: Path, number: signal.Signals
-):
+def test_a_signal_ends_the_command_although_a_client_holds_on(tiny_archive: Path, number: signal.Signals):
     with start(str(tiny_archive), "--serve") as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
