@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
 import time
 from collections import Counter, deque
@@ -143,20 +145,27 @@ def status(figures: Figures) -> None:
     output.console().print(picture(figures))
 
 
-def outcome(figures: Figures, file: str) -> None:
-    """How a pipeline ended, and what to do next."""
+def outcome(figures: Figures, file: str, given: Mapping[str, Any]) -> None:
+    """How a pipeline ended, and what to type next. given: the parameters it was started with."""
+    words = [f"-p {shlex.quote(f'{name}={_typed(value)}')}" for name, value in given.items()]
+    command = " ".join(["geolab pipeline run", shlex.quote(file), *words])
     status(figures)
     failed, blocked = figures.counts.get("failed", 0), figures.counts.get("blocked", 0)
     if failed:
         which = f" and {blocked:,} that hang on them were not started" if blocked else ""
-        again = f"geolab pipeline run {file} --retry-failed"
+        again = f"{command} --retry-failed"
         text = f"{failed:,} of {figures.total:,} runs failed{which}; mend the cause, then: {again}"
         print(text, file=sys.stderr)
     elif figures.done < figures.total:
         print(
-            f"{figures.total - figures.done:,} runs are left; geolab pipeline run {file} goes on",
+            f"{figures.total - figures.done:,} runs are left; {command} goes on",
             file=sys.stderr,
         )
+
+
+def _typed(value: Any) -> str:
+    """A parameter as -p takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def follow(each: Iterable[Figures], *, quiet: bool) -> Figures | None:

@@ -146,7 +146,7 @@ def run_pipeline(args: argparse.Namespace) -> int:
         board.refresh()
         output.print_json(watch.summary(board))
     elif last is not None:
-        drawing.outcome(last, args.file)
+        drawing.outcome(last, args.file, pipeline.given)
         if pipeline.search:
             print(search.in_words(pipeline, found))
     return 0 if last is not None and last.done == last.total else 1
