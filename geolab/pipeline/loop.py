@@ -131,7 +131,7 @@ class Loop:
             run = self.ledger.get(run_id)
             self.keeper.ended(run)
             if run.state == "failed" and run.cause == "disk full":
-                self.full = run.error.splitlines()[0].rsplit(";", 1)[0]
+                self.full = _without_remedy(run.error.splitlines()[0])
 
     def _refresh(self) -> None:
         began = time.monotonic()
@@ -181,7 +181,12 @@ class Loop:
         self.stale = True
         try:
             run_id = self._enqueue(node)
-        except (EngineError, LedgerError, StorageError):
+        except StorageError as problem:
+            if not problem.full:
+                raise
+            self.full = _without_remedy(str(problem))
+            return
+        except (EngineError, LedgerError):
             raise
         except GeolabError as problem:
             self._refuse(node, str(problem))
@@ -313,3 +318,8 @@ def _failed(run: Record) -> bool:
 
 def _digest(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _without_remedy(text: str) -> str:
+    """What a full disk was found by; the driver has a remedy of its own."""
+    return text.rsplit(";", 1)[0]

@@ -160,7 +160,7 @@ def test_a_server_that_is_away_is_one_line_and_its_return_is_noticed(own_server,
 
 def _works(url: str, folder: Path) -> None:
     """Claim and finish until all is done, through every loss of the server."""
-    ledger: Ledger = open_ledger(Settings(Path("/nowhere"), ledger_url=url))
+    ledger: Ledger = _patiently(lambda: open_ledger(Settings(Path("/nowhere"), ledger_url=url)))
     me = processes.owner()
     while _patiently(lambda: ledger.runs(states=record.ACTIVE, limit=1)):
         run = _patiently(lambda: ledger.claim_next(owner=me, lease_s=600))
