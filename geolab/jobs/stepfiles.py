@@ -83,8 +83,10 @@ def damaged(folder: Path, files: dict[str, str]) -> str:
 
 
 def clear(root: Path) -> None:
-    """Remove what a killed attempt was still storing: folders that no manifest names."""
+    """Remove what a killed attempt was still storing: folders that no manifest names, half manifests."""
     if root.is_dir():
+        for path in root.glob(".tmp-*"):
+            path.unlink(missing_ok=True)
         named = {m.folder for path in root.glob("*.json") if (m := read(path))}
         for path in root.iterdir():
             if path.is_dir() and path.name not in named:
