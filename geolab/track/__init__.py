@@ -7,7 +7,27 @@ folder that `geolab.change.model.save` wrote, weights as safetensors.
 
 from __future__ import annotations
 
-from geolab.track.registry import LATEST, ModelRef, model_folder, models, register
-from geolab.track.runs import Tracked, attach, start, tagged
+from geolab.track.reading import Summary, experiments, figure, figures, history, run, runs
+from geolab.track.recording import Tracked, attach, start, tagged
+from geolab.track.registry import LATEST, ModelRef, demote, model_folder, models, promote, register
 
-__all__ = ["LATEST", "ModelRef", "Tracked", "attach", "model_folder", "models", "register", "start", "tagged"]
+__all__ = [
+    "LATEST",
+    "ModelRef",
+    "Summary",
+    "Tracked",
+    "attach",
+    "demote",
+    "experiments",
+    "figure",
+    "figures",
+    "history",
+    "model_folder",
+    "models",
+    "promote",
+    "register",
+    "run",
+    "runs",
+    "start",
+    "tagged",
+]

@@ -32,6 +32,12 @@ def client(settings: Settings) -> MlflowClient:
     return _clients[key]
 
 
+def recorded(settings: Settings) -> bool:
+    """Whether anything may have been recorded: a look at a workspace without records makes no file."""
+    uri = settings.tracking_uri
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
+
+
 @contextmanager
 def _database_ready(uri: str) -> Iterator[None]:
     """Alone while the tables are being made, with others afterwards.

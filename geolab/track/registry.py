@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,26 +16,28 @@ from urllib.request import url2pathname
 
 from geolab.errors import BadInput, NotFound
 from geolab.settings import Settings
-from geolab.track.client import NAME, checked, client, unless_exists
-from geolab.track.runs import start
+from geolab.track.client import NAME, checked, client, recorded, unless_exists
+from geolab.track.recording import start
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
 LATEST = "latest"  # not an alias of MLflow's, which reserves the word: always the newest version
+_METRIC = re.compile(r"metric\.\S+ -?\d+(\.\d*)?(e[-+]?\d+)?")  # the tag of a score, and a number
 _RESERVED_ALIAS = re.compile(r"latest|v\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ModelRef:
-    """One version of a registered model."""
+    """One version of a registered model. created: seconds since 1970."""
 
     name: str
     version: int
     aliases: tuple[str, ...] = ()
     run_id: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    created: float = 0.0
 
     @property
     def ref(self) -> str:
@@ -57,10 +59,8 @@ def register(
     alias: moved to this version; "latest" needs no moving. Raises BadInput, NotFound.
     """
     checked("model name", name)
-    if alias != LATEST and _RESERVED_ALIAS.fullmatch(checked("alias", alias)):
-        raise BadInput(
-            "alias", found=alias, expected="another word: MLflow keeps 'latest' and 'v1', 'v2', ..."
-        )
+    if alias != LATEST:
+        _free_alias(alias)
     source = Path(folder)
     if not (source / "model.json").is_file():
         raise NotFound("model folder", str(source), remedy="geolab.change.model.save makes one")
@@ -68,6 +68,34 @@ def register(
         with start(settings, "models", name) as made:
             return _register(settings, name, source, made.run_id, metrics or {}, alias)
     return _register(settings, name, source, run_id, metrics or {}, alias)
+
+
+def _free_alias(alias: str) -> str:
+    """The alias, if people may give it. Raises BadInput."""
+    if _RESERVED_ALIAS.fullmatch(checked("alias", alias)):
+        raise BadInput(
+            "alias", found=alias, expected="another word: MLflow keeps 'latest' and 'v1', 'v2', ..."
+        )
+    return alias
+
+
+def promote(settings: Settings, ref: str, alias: str) -> ModelRef:
+    """The version after the alias was moved to it, from wherever it was. Raises BadInput, NotFound.
+
+    ref: a registered model's version, such as "change/3"; see `model_folder`.
+    """
+    _free_alias(alias)
+    version = _version(ref, settings)
+    mlflow = client(settings)
+    mlflow.set_registered_model_alias(version.name, alias, version.version)
+    return _ref(mlflow.get_model_version(version.name, version.version))
+
+
+def demote(settings: Settings, name: str, alias: str) -> None:
+    """Take an alias off the version that bears it. Raises BadInput, NotFound where none does."""
+    _free_alias(alias)
+    version = _version(f"{checked('model name', name)}@{alias}", settings)
+    client(settings).delete_registered_model_alias(version.name, alias)
 
 
 def _register(
@@ -87,13 +115,12 @@ def _register(
 
 def models(settings: Settings) -> list[ModelRef]:
     """Every version of every registered model, by name, the newest first."""
+    if not recorded(settings):
+        return []
     mlflow = client(settings)
     found = [_ref(v) for name in _names(mlflow) for v in mlflow.search_model_versions(f"name='{name}'")]
     aliases = {name: _aliases(mlflow, name) for name in {ref.name for ref in found}}
-    named = [
-        ModelRef(r.name, r.version, tuple(aliases[r.name].get(r.version, ())), r.run_id, r.metrics)
-        for r in found
-    ]
+    named = [replace(ref, aliases=tuple(aliases[ref.name].get(ref.version, ()))) for ref in found]
     return sorted(named, key=lambda ref: (ref.name, -ref.version))
 
 
@@ -172,9 +199,9 @@ def _aliases(mlflow: MlflowClient, name: str) -> dict[int, list[str]]:
 
 def _ref(version: ModelVersion) -> ModelRef:
     tags = version.tags or {}
-    metrics = {k.removeprefix("metric."): float(v) for k, v in tags.items() if k.startswith("metric.")}
-    aliases = tuple(sorted(version.aliases or ()))
-    return ModelRef(version.name, int(version.version), aliases, version.run_id or "", metrics)
+    metrics = {k.removeprefix("metric."): float(v) for k, v in tags.items() if _METRIC.fullmatch(f"{k} {v}")}
+    aliases, created = tuple(sorted(version.aliases or ())), (version.creation_timestamp or 0) / 1000
+    return ModelRef(version.name, int(version.version), aliases, version.run_id or "", metrics, created)
 
 
 def _digest(folder: Path) -> str:
