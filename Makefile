@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check format lab bench lock clean
+.PHONY: help setup demo test check format apps lab bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: setup ## style, types, layers, clean notebooks
 
 format: setup ## format code and strip notebooks
 	@nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb && ruff check --fix --quiet . ; ruff format .
+
+apps: setup ## open the apps: Home, data, map, models (PORT=8866)
+	@jupyter server --config=jupyter_config/apps_config.py
 
 lab: setup ## open JupyterLab with the tiles and Voila beside it
 	@jupyter lab --config=jupyter_config/jupyter_server_config.py $(if $(filter 0,$(shell id -u)),--allow-root)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -160,6 +161,45 @@ def explored(chromium: BrowserContext, server) -> Iterator[Visit]:
         raise
     yield seen
     seen.page.close()
+
+
+# ---------------------------------------------------------------- the apps
+
+
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
+    """A workspace with data, runs in every state and models, see lived_in.py. Made once: add, don't take away."""
+    return _load("browser/lived_in.py").make(tmp_path_factory.mktemp("lived-in") / "home")
+
+
+@pytest.fixture(scope="session")
+def apps_server(lived_in: settings.Settings, serving, tmp_path_factory) -> Iterator[object]:
+    """The apps on that workspace, below a hub's prefix: `url`, `origin`, `token`, `log`."""
+    scratch = tmp_path_factory.mktemp("apps-server")
+    options = {"base_url": "/user/ann/", "root": serving.APPS, "config": serving.APPS_CONFIG}
+    with serving.serve(lived_in.home, scratch, **options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def open_app(chromium: BrowserContext, apps_server) -> Callable[..., Visit]:
+    """A function that opens a page of the apps by name and waits until its widgets are there.
+
+    query: becomes the address's query string. The caller closes `visit.page`.
+    """
+
+    def opened(name: str, query: dict[str, str] | None = None, **options: str) -> Visit:
+        asked = urlencode({"token": apps_server.token, **(query or {})})
+        address = f"{apps_server.url}voila/render/{name}.ipynb?{asked}"
+        seen = open_page(chromium, apps_server.origin, address, **options)
+        try:
+            seen.page.wait_for_selector("#rendered_cells .jupyter-widgets", timeout=90_000)
+        except Exception:
+            print(seen.errors, seen.answers[-20:], apps_server.log.read_text()[-4000:])
+            raise
+        return seen
+
+    return opened
 
 
 # ---------------------------------------------------------------- splats

@@ -17,7 +17,9 @@ import httpx
 
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "notebooks"
+APPS = NOTEBOOKS / "apps"
 CONFIG = REPOSITORY / "jupyter_config" / "jupyter_server_config.py"
+APPS_CONFIG = CONFIG.with_name("apps_config.py")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class Server:
 
 @contextmanager
 def serve(
-    home: Path, scratch: Path, *, base_url: str = "/", root: Path = NOTEBOOKS, options: tuple[str, ...] = ()
+    home: Path,
+    scratch: Path,
+    *,
+    base_url: str = "/",
+    root: Path = NOTEBOOKS,
+    options: tuple[str, ...] = (),
+    config: Path = CONFIG,
 ) -> Iterator[Server]:
     """A server that has answered; it and its kernels are gone after the block."""
     port, token = _free_port(), secrets.token_hex(16)
@@ -48,7 +56,7 @@ def serve(
     environment |= {"GEOLAB_HOME": str(home), "HOME": str(scratch), "JUPYTER_TOKEN": token}
     environment |= {"JUPYTER_CONFIG_DIR": str(scratch / "config"), "IPYTHONDIR": str(scratch / "ipython")}
     command = [
-        sys.executable, "-m", "jupyter_server", f"--config={CONFIG}", "--no-browser", "--allow-root",
+        sys.executable, "-m", "jupyter_server", f"--config={config}", "--no-browser", "--allow-root",
         "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
         f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={root}", *options,
     ]  # fmt: skip
