@@ -100,6 +100,10 @@ class BadInput(GeolabError):
         )
 
 
+class TooLarge(BadInput):
+    """More bytes or pixels than a limit allows."""
+
+
 class MissingExtra(GeolabError):
     """An optional part that is not installed."""
 
@@ -156,6 +160,32 @@ class StorageError(GeolabError):
     def __init__(self, where: str, reason: str, *, full: bool = False):
         self.where, self.reason, self.full = where, one_line(reason), full
         super().__init__(one_line(f"{where}: {reason}"))
+
+
+# ---------------------------------------------------------------- pages
+
+
+class Busy(GeolabError):
+    """A service that has as much to do as it takes on."""
+
+    def __init__(self, what: str, *, waiting: int):
+        self.what, self.waiting = what, waiting
+        super().__init__(f"{what} is busy, {waiting} wait already; try again in a moment")
+
+
+class Superseded(GeolabError):
+    """A request in place of which the same page has made a newer one."""
+
+    def __init__(self) -> None:
+        super().__init__("something newer was asked for")
+
+
+class Unreachable(GeolabError):
+    """A process of this machine that pages need and that does not answer."""
+
+    def __init__(self, what: str, reason: str):
+        self.what, self.reason = what, one_line(reason)
+        super().__init__(one_line(f"{what} does not answer ({self.reason}); load the page again in a moment"))
 
 
 # ---------------------------------------------------------------- catalogue

@@ -34,6 +34,7 @@ class Settings:
     host: str = ""  # this machine's name in the ledger; its own name if empty
     runs_folder: str = ""  # where the folders of runs lie, relative to home; a shared one on a cluster
     warm: int = 1  # 0: every run starts a kernel from nothing
+    largest_upload_mb: int = 2000  # the largest file that a page may upload, and a zip unpacks to, 1e6 bytes
 
     @property
     def catalog_path(self) -> Path:

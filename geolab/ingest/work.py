@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from geolab import raster, store
@@ -59,6 +60,22 @@ def look_at(candidate: Candidate, job: Job) -> Sighting:
             raise
         except GeolabError as error:  # our name for the file means nothing to others
             raise FileRejected(candidate.href, str(error).replace(f"{file.path}: ", "")) from error
+
+
+def check(path: Path, name: str) -> None:
+    """Nothing, if the header of a local file is one that an ingest takes; no pixel is read.
+
+    name: what people call it. Raises FileRejected.
+    """
+    candidate = Candidate(path.as_uri(), path, name, name)
+    with TemporaryDirectory(prefix="geolab-check-") as staging, local_file(candidate, Path(staging)) as file:
+        try:
+            file, photo = _recognised(file)
+            if photo is None:
+                rasters.check_header(raster.read_info(str(file.path)), path.stat().st_size)
+        except GeolabError as error:
+            reason = error.reason if isinstance(error, FileRejected) else str(error)
+            raise FileRejected(name, reason.replace(f"{file.path}: ", "")) from error
 
 
 def _sighting(file: Local, job: Job) -> Sighting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -26,13 +26,29 @@ def base_url() -> str:
 
 
 def tile_url(
-    item: Item, asset: str = "data", *, limits: display.Limits = (), colormap: str = "", format: str = "webp"
+    item: Item,
+    asset: str = "data",
+    *,
+    limits: display.Limits = (),
+    colormap: str = "",
+    format: str = "webp",
+    bands: Iterable[int] = (),
+    expression: str = "",
+    threshold: float | None = None,
 ) -> str:
-    """The address of an asset's tiles with {z}/{x}/{y} left open for the map."""
-    query = [("rescale", f"{low:.6g},{high:.6g}") for low, high in limits]
+    """The address of an asset's tiles with {z}/{x}/{y} left open for the map.
+
+    bands: numbers from 1, one or three. expression: band math, '(b4-b3)/(b4+b3)'; several after commas.
+    threshold: 0..1, on a probability: change colour where p >= threshold; with colormap='uncertain'
+    opacity by the distance from it.
+    """
+    query = [("bidx", str(band)) for band in bands]
+    query += [("rescale", f"{low:.6g},{high:.6g}") for low, high in limits]
     query += [("colormap", colormap)] if colormap else []
+    query += [("expression", expression)] if expression else []
+    query += [] if threshold is None else [("threshold", f"{threshold:.4g}")]
     end = f"?{urlencode(query)}" if query else ""
-    return f"{base_url()}geolab/tiles/{_name(item)}/{quote(asset, safe='')}/{{z}}/{{x}}/{{y}}.{format}{end}"
+    return f"{base_url()}geolab/tiles/{_name(item)}/{_part(asset)}/{{z}}/{{x}}/{{y}}.{format}{end}"
 
 
 def preview_url(item: Item) -> str:
@@ -45,9 +61,51 @@ def original_url(item: Item) -> str:
     return f"{base_url()}geolab/original/{_name(item)}"
 
 
+def asset_url(item: Item, asset: str = "data") -> str:
+    """The address from which an item's asset is downloaded; it answers range requests."""
+    return f"{base_url()}geolab/assets/{_name(item)}/{_part(asset)}"
+
+
+def run_file_url(run_id: str, name: str) -> str:
+    """The address of a file of a run's folder; a figure (PNG, WebP, JPEG) may be shown in the page.
+
+    name: as the run's folder lists it, 'figures/before.png'.
+    """
+    return f"{base_url()}geolab/runs/{_part(run_id)}/{'/'.join(_part(part) for part in name.split('/'))}"
+
+
+def clip_url(item: Item, asset: str = "data", bbox: Sequence[float] = ()) -> str:
+    """The address of the part of a raster that lies in a box, as a GeoTIFF in the raster's own grid.
+
+    bbox: west, south, east, north, degrees; the whole raster without one.
+    """
+    box = ",".join(f"{value:.9g}" for value in bbox)
+    end = f"?{urlencode({'bbox': box})}" if box else ""
+    return f"{base_url()}geolab/clip/{_name(item)}/{_part(asset)}.tif{end}"
+
+
+def upload_url(name: str = "") -> str:
+    """The address that takes one file as the plain body of a POST (no form); many may come at once.
+
+    name: the file's own name; a page that does not know it yet adds '?name=' and encodeURIComponent(name).
+    The answer is JSON: id, name, size in bytes, sha256; or {"message"} with status 4xx.
+    """
+    return f"{base_url()}geolab/upload" + (f"?{urlencode({'name': name})}" if name else "")
+
+
+def shared_url(token: str) -> str:
+    """The address of a share link, which needs no login; the page's own scheme and host come before it."""
+    return f"{base_url()}geolab/shared/{_part(token)}"
+
+
 def _name(item: Item) -> str:
     # braces and slashes are escaped too: an id can't reach out of its place in the address
-    return f"{quote(str(item['collection']), safe='')}/{quote(str(item['id']), safe='')}"
+    return f"{_part(item['collection'])}/{_part(item['id'])}"
+
+
+def _part(text: object) -> str:
+    # a dot-only part would be tidied away by browsers, with or without escapes: nothing has such a name
+    return quote(str(text), safe="")
 
 
 def title(item: Item) -> str:
