@@ -4,7 +4,9 @@ One line per parameter, `name: type = literal  # help {kind}`. The kind in brace
 more than the type: `{a|b|c}` choices, `{0..1}` a range (either end may be missing), `{item}`,
 `{collection}`, `{model}`, `{source}`, `{scene}` (a collection, or photos with or without cameras),
 `{splats}` (a model's file or item, or "latest"), or one of these with words that it may be instead, as in
-`{source|sample}`. An optional value is `name: "Optional[float]" = None`.
+`{source|sample}`; or the form of a text: `{date}` (2024-08-15), `{dates}` (from/to, `..` for an open end),
+`{bbox}` (west,south,east,north in degrees). An optional value is `name: "Optional[float]" = None`; choices
+may also be annotated, `name: "Literal['a', 'b']" = "a"`. Both stand in quotes: nothing is imported before.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from geolab.errors import BadInput, ContractBroken, NotFound
+from geolab.jobs.annotations import type_of
+from geolab.jobs.formats import FORMS
 from geolab.jobs.notebook import Cell, Version, cells, version
 from geolab.jobs.references import resolve
-from geolab.jobs.values import BASES, REFERENCES, Parameter, checked, from_text
+from geolab.jobs.values import REFERENCES, Parameter, checked, from_text
 from geolab.settings import Settings
 
-_OPTIONAL = re.compile(r"Optional\[(\w+)\]")
 _KIND = re.compile(r"\{([^{}]*)\}\s*$")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
@@ -165,32 +168,20 @@ def _parameter(statement: ast.stmt, comment: str) -> Parameter:
         raise BadInput(
             name, found="a secret", expected="none here", remedy="secrets come from the environment"
         )
-    base, optional = _type_of(name, statement.annotation)
+    base, optional, choices = type_of(name, statement.annotation)
     kind = _KIND.search(comment)
-    plain = Parameter(name, base, None, comment[: kind.start()].strip() if kind else comment, optional)
+    if kind and choices:
+        raise BadInput(
+            name, found=f"a Literal and {{{kind.group(1)}}}", expected="one of them; leave the braces out"
+        )
+    said = comment[: kind.start()].strip() if kind else comment
+    plain = Parameter(name, base, None, said, optional, choices)
     parameter = _with_kind(plain, kind.group(1)) if kind else plain
     return _with_default(parameter, statement.value)
 
 
 def _not_a_line(found: str, expected: str = "nothing but 'name: type = literal  # help'") -> BadInput:
     return BadInput("parameters cell", found=repr(found), expected=expected)
-
-
-def _type_of(name: str, annotation: ast.expr) -> tuple[str, bool]:
-    """The base type and whether None is allowed."""
-    written = annotation.value if isinstance(annotation, ast.Constant) else None
-    quoted = isinstance(written, str)
-    text = written.strip() if isinstance(written, str) else ast.unparse(annotation)
-    optional = _OPTIONAL.fullmatch(text)
-    base = optional.group(1) if optional else text
-    if base not in BASES:
-        known = f'{", ".join(BASES)} or "Optional[...]" of one'
-        raise BadInput(name, found=f"type {text}", expected=known)
-    if optional and not quoted:
-        raise BadInput(
-            name, found=text, expected=f'"{text}" in quotes', remedy="nothing is imported before this cell"
-        )
-    return base, bool(optional)
 
 
 def _with_default(parameter: Parameter, value: ast.expr) -> Parameter:
@@ -223,10 +214,12 @@ def _range(parameter: Parameter, ends: re.Match[str]) -> dict[str, Any]:
 
 def _alternatives(parameter: Parameter, text: str) -> dict[str, Any]:
     words = [word.strip() for word in text.split("|")]
+    if words[0] in FORMS:
+        return _formed(parameter, words)
     references = tuple(word for word in words[:1] if word in REFERENCES)
     others = words[len(references) :]  # 'model' in {cva|model} is a word like any other
     if len(words) == 1 and others:
-        expected = f"{{a|b}}, a range {{0..1}} or one of {', '.join(REFERENCES)}"
+        expected = f"{{a|b}}, a range {{0..1}} or one of {', '.join((*REFERENCES, *FORMS))}"
         raise BadInput(parameter.name, found=f"kind {{{text}}}", expected=expected)
     if references and parameter.base not in ("str", "list"):
         raise BadInput(parameter.name, found=parameter.type, expected=f"str or list for {{{text}}}")
@@ -234,6 +227,13 @@ def _alternatives(parameter: Parameter, text: str) -> dict[str, Any]:
         raise BadInput(parameter.name, found=f"kind {{{text}}}", expected=f"no choices on a {parameter.base}")
     plain = Parameter(parameter.name, "str" if parameter.base == "list" else parameter.base, None)
     return {"references": references, "choices": tuple(from_text(plain, word) for word in others)}
+
+
+def _formed(parameter: Parameter, words: list[str]) -> dict[str, Any]:
+    if parameter.base != "str" or len(words) > 1:
+        found = f"{parameter.type} {{{'|'.join(words)}}}"
+        raise BadInput(parameter.name, found=found, expected=f"{{{words[0]}}} alone, on a str")
+    return {"form": words[0]}
 
 
 # ---------------------------------------------------------------- the cells below

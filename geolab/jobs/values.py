@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geolab.errors import BadInput, one_line
+from geolab.jobs import formats
 
 BASES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
 REFERENCES = ("item", "collection", "model", "source", "scene", "splats")
@@ -29,6 +30,7 @@ class Parameter:
     references: tuple[str, ...] = ()  # of REFERENCES: what else a value may name
     minimum: float | None = None
     maximum: float | None = None
+    form: str = ""  # of a text: "date", "dates" or "bbox"
 
     @property
     def type(self) -> str:
@@ -37,7 +39,9 @@ class Parameter:
 
     @property
     def kind(self) -> str:
-        """What stands in the braces: 'a|b|c', '0..1', 'item', or ''."""
+        """What stands in the braces: 'a|b|c', '0..1', 'item', 'date', or ''."""
+        if self.form:
+            return self.form
         if self.minimum is not None or self.maximum is not None:
             ends = ("" if end is None else f"{end:g}" for end in (self.minimum, self.maximum))
             return "..".join(ends)
@@ -88,6 +92,8 @@ def checked(parameter: Parameter, given: Any) -> Any:
     value: Any = float(given) if parameter.base == "float" and type(given) is int else given
     if type(value) is not BASES[parameter.base] or not _plain(value):
         raise _wrong(parameter, repr(value))
+    if parameter.form and (value or parameter.default not in ("", None)):  # may be empty if its default is
+        formats.check(parameter.name, parameter.form, value)
     low, high = parameter.minimum, parameter.maximum
     if (low is not None and value < low) or (high is not None and value > high):
         raise BadInput(parameter.name, found=value, expected=f"a value in {parameter.kind}")
