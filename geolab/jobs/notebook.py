@@ -33,7 +33,7 @@ class Cell:
 
 def notebooks() -> dict[str, Path]:
     """The notebooks that come with geolab, by name, in name order."""
-    return dict(_notebooks(_folder(), version(_folder())))
+    return dict(_notebooks(folder(), version(folder())))
 
 
 @lru_cache(maxsize=4)
@@ -44,7 +44,7 @@ def _notebooks(folder: Path, _version: Version) -> dict[str, Path]:
 
 
 @cache
-def _folder() -> Path:
+def folder() -> Path:
     """The checkout's notebooks (development install), else those packed into the wheel."""
     checkout = _PACKAGE.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "notebooks").is_dir():
