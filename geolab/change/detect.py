@@ -28,7 +28,7 @@ import rasterio
 
 import geolab
 from geolab import raster
-from geolab.change import engine, products, summary, vector
+from geolab.change import engine, paircheck, products, summary, vector
 from geolab.change.choice import scorer_of
 from geolab.change.coregister import Shift
 from geolab.change.request import METHODS, Request
@@ -36,7 +36,7 @@ from geolab.change.sampling import both, no_overlap, shift_of
 from geolab.change.scorers import Scorer
 from geolab.change.sources import Seen, read_tiles
 from geolab.change.windows import Tile, Tiling
-from geolab.errors import BadInput, GridMismatch, one_line
+from geolab.errors import GridMismatch, one_line
 from geolab.raster.info import GDAL_OPTIONS
 
 if TYPE_CHECKING:
@@ -199,11 +199,7 @@ def _detection(
 def _pair(request: Request, work: Path) -> tuple[raster.Info, raster.Info]:
     """The headers of both images, on one grid and with the same bands."""
     before, after = raster.read_info(request.before), raster.read_info(request.after)
-    if len(before.data_bands) != len(after.data_bands):
-        raise BadInput(
-            "pair", found=f"{len(before.data_bands)} and {len(after.data_bands)} bands",
-            expected="the same bands at both dates",
-        )  # fmt: skip
+    paircheck.same_bands(before, after)
     try:
         raster.same_grid(before, after)
     except GridMismatch:

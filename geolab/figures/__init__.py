@@ -3,7 +3,7 @@
 Every function returns a matplotlib Figure; `show(figure, path)` shows it and keeps it.
 """
 
-from geolab.figures.charts import curves, histogram, pr_curve, scores
+from geolab.figures.charts import area_curve, curves, histogram, pr_curve, scores
 from geolab.figures.cover import coverage
 from geolab.figures.files import composite_of, pair_of, surface_of, years_of
 from geolab.figures.pictures import contact_sheet, pair, scale_bar
@@ -11,6 +11,7 @@ from geolab.figures.scenes import cameras, renders, surface
 from geolab.figures.style import png, show, style
 
 __all__ = [
+    "area_curve",
     "cameras",
     "composite_of",
     "contact_sheet",

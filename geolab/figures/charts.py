@@ -287,3 +287,43 @@ def histogram(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
         axes.set_ylim(bottom=0.8)
     return figure
+
+
+def area_curve(
+    curve: Sequence[tuple[float, float]],
+    threshold: float,
+    *,
+    located: bool = True,
+    title: str = "Changed area",
+) -> Figure:
+    """How much has a probability of at least each threshold, with one threshold marked.
+
+    curve: (threshold, amount), rising in threshold; amounts in m2, or pixels where not located.
+    """
+    if not curve:
+        raise BadInput("curve", found="no point", expected="at least one")
+    unit, factor = ("ha", 1e-4) if located else ("pixels", 1.0)
+    at, amount = np.array(curve, np.float64).T
+    amount = amount * factor
+    chosen = amount[min(int(np.searchsorted(at, threshold)), len(at) - 1)]
+    with style():
+        figure = new(WIDTH_IN * 0.72, 3.2)
+        axes = figure.subplots()
+        axes.fill_between(at, amount, color=INK_SOFT, alpha=0.2, linewidth=0)
+        over = at >= threshold
+        axes.fill_between(at[over], amount[over], color=CHANGE, alpha=0.75, linewidth=0)
+        axes.axvline(threshold, color=INK, linewidth=0.9)
+        axes.annotate(
+            f"threshold {threshold:.3g}\n{chosen:,.4g} {unit}",
+            (threshold, 0.97),
+            xycoords=("data", "axes fraction"),
+            xytext=(-6 if threshold > 0.7 else 6, 0),
+            textcoords="offset points",
+            ha="right" if threshold > 0.7 else "left",
+            va="top",
+        )
+        axes.set(
+            xlim=(0, 1), xlabel="threshold of the probability", ylabel=f"area at least so probable ({unit})"
+        )
+        axes.set(title=title, ylim=(0, None))
+    return figure
