@@ -17,6 +17,7 @@ from pyproj import Transformer
 from geolab import catalog, raster
 from geolab.errors import BadInput, FileRejected
 from geolab.service import tiles
+from geolab.service.tiles import draw
 
 EDGE_M = 20037508.342789244
 
@@ -120,7 +121,7 @@ def test_an_overview_is_used_when_it_has_the_resolution_and_looks_the_same(tmp_p
     with rasterio.open(path, "r+") as dataset:
         dataset.build_overviews([2, 4, 8, 16], rasterio.enums.Resampling.average)
     with raster.open_raster(path) as dataset:
-        assert [tiles._overview(dataset, zoom) for zoom in (18, 16, 15, 14, 13, 5)] == [
+        assert [draw._overview(dataset, zoom) for zoom in (18, 16, 15, 14, 13, 5)] == [
             None,
             None,
             0,
