@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from geolab.jobs.steps import Step, Steps
 from geolab.settings import Settings
 
 PROGRESS_EVERY_S = 0.1
+METRIC_EVERY_S = 0.25
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Run:
     attempt: int = 0  # 0 where it is not known
     _steps: Steps | None = field(default=None, repr=False)
     _last_progress: float = field(default=0.0, repr=False)
+    _last_metric: dict[str, float] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> Path:
         """The path of an output with this name, its folder made. Raises BadInput outside the run."""
@@ -86,6 +88,14 @@ class Run:
     def metric(self, name: str, value: float, step: int | None = None) -> None:
         """Record one value of a metric."""
         events.append(self.folder, "metric", name=name, value=_number(value), step=step)
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Record values of several metrics; of each more than four a second are thinned out."""
+        now = time.monotonic()
+        for name, value in values.items():
+            if now - self._last_metric.get(name, float("-inf")) >= METRIC_EVERY_S:
+                self._last_metric[name] = now
+                self.metric(name, value, step)
 
     def log(self, text: str) -> None:
         """Record a remark."""

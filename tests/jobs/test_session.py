@@ -91,6 +91,16 @@ def test_progress_is_thinned_out_but_its_end_is_kept(workspace):
     assert found[-1] == 1000
 
 
+def test_of_many_values_of_one_metric_few_are_kept_and_each_metric_has_its_own_turn(workspace):
+    run = jobs.context()
+    for step in range(200):
+        run.metrics({"loss": 1 / (step + 1)} | ({"iou": 0.5} if step == 150 else {}), step)
+    found = [e for e in events.read(run.folder) if e["event"] == "metric"]
+    assert next(e["step"] for e in found if e["name"] == "loss") == 0
+    assert sum(e["name"] == "loss" for e in found) < 200
+    assert [(e["step"], e["value"]) for e in found if e["name"] == "iou"] == [(150, 0.5)]
+
+
 def test_a_runner_description_that_is_not_one_is_refused(workspace, monkeypatch, tmp_path):
     monkeypatch.setattr(session, "_current", None)
     for content in (None, "[]", "{}"):
