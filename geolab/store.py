@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -40,6 +40,18 @@ class Entry:
 
     uri: str
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One name in a folder; a folder's ends with a slash and has no size."""
+
+    name: str
+    size_bytes: int = 0
+
+    @property
+    def is_folder(self) -> bool:
+        return self.name.endswith("/")
 
 
 def local_path(uri: str | os.PathLike[str]) -> Path | None:
@@ -100,8 +112,11 @@ def _filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
 
 
 @contextmanager
-def open_read(uri: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary stream of the object. Raises NotFound; FileRejected where it can't be reached."""
+def open_read(uri: str | os.PathLike[str], *, block_bytes: int | None = None) -> Iterator[IO[bytes]]:
+    """A binary stream of the object. Raises NotFound; FileRejected where it can't be reached.
+
+    block_bytes: how much of a remote object is fetched at once; by default what its protocol prefers.
+    """
     path = local_path(uri)
     try:
         if path is not None:
@@ -110,10 +125,32 @@ def open_read(uri: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         else:
             with ExitStack() as stack:
                 with _remote(uri) as (filesystem, name):
-                    stream = stack.enter_context(filesystem.open(name, "rb"))
+                    stream = stack.enter_context(filesystem.open(name, "rb", block_size=block_bytes))
                 yield cast(IO[bytes], stream)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFound("file", os.fspath(uri)) from error
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells versions of a remote object apart. modified: seconds since 1970, 0 if nobody says it."""
+
+    size_bytes: int
+    version: str
+    modified: float
+
+
+def remote_stamp(uri: str) -> Stamp:
+    """Size and version of a remote object, by what its store says. Raises NotFound, FileRejected."""
+    try:
+        with _remote(uri) as (filesystem, name):
+            info = cast(dict[str, Any], filesystem.info(name))
+    except FileNotFoundError as error:
+        raise NotFound("file", uri) from error
+    changed = info.get("LastModified") or info.get("created")
+    modified = changed.timestamp() if isinstance(changed, datetime) else 0.0
+    size = int(info.get("size") or 0)
+    return Stamp(size, str(info.get("ETag") or f"{size}-{modified}").strip('"'), modified)
 
 
 def read_bytes(uri: str | os.PathLike[str]) -> bytes:
@@ -208,6 +245,44 @@ def iter_files(uri: str | os.PathLike[str]) -> Iterator[Entry]:
         yield from _walk(path)
     else:
         yield from _glob(text if path is None else str(path))
+
+
+def list_folder(uri: str | os.PathLike[str], *, after: str = "", limit: int = 1000) -> list[Listed]:
+    """What lies right in a folder, in name order, behind the name `after`; at most `limit` names.
+
+    Hidden names and links are left out. Raises NotFound if there is no such folder.
+    """
+    path = local_path(uri)
+    found = _scan(path) if path is not None else _ls(os.fspath(uri))
+    behind = sorted((one for one in found if one.name > after), key=lambda one: one.name)
+    return behind[:limit]
+
+
+def _scan(folder: Path) -> Iterator[Listed]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield Listed(f"{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    yield Listed(entry.name, entry.stat(follow_symlinks=False).st_size)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound("folder", str(folder)) from error
+
+
+def _ls(uri: str) -> Iterator[Listed]:
+    try:
+        with _remote(uri) as (filesystem, path):
+            found = cast(list[dict[str, Any]], filesystem.ls(path, detail=True))
+    except FileNotFoundError as error:
+        raise NotFound("folder", uri) from error
+    for info in found:
+        name = str(info["name"]).rstrip("/").rsplit("/", 1)[-1]
+        if name and not name.startswith(".") and str(info["name"]).rstrip("/") != path.rstrip("/"):
+            folder = info["type"] == "directory"
+            yield Listed(f"{name}/") if folder else Listed(name, int(info.get("size") or 0))
 
 
 def _walk(folder: Path) -> Iterator[Entry]:

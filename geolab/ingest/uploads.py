@@ -123,8 +123,12 @@ class Receiving:
         check_size(self._settings, self.size + len(data))
         _check_room(self._settings, len(data))
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            reason = f"the upload can't be written ({error.strerror})"
+            raise StorageError(str(root(self._settings)), reason) from error
         self._digest.update(data)
         self.size += len(data)
 

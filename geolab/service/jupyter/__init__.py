@@ -21,7 +21,10 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.utils import url_path_join
 
 from geolab import settings
+from geolab.ingest import uploads
+from geolab.service.jupyter.downloads import AssetHandler, RunFileHandler, SharedHandler
 from geolab.service.jupyter.pictures import OriginalHandler, PreviewHandler, TileHandler
+from geolab.service.jupyter.receiving import UploadHandler
 from geolab.service.jupyter.source import Source
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
     base_url = server.web_app.settings["base_url"]
     os.environ["GEOLAB_HOME"] = str(workspace.home)
     os.environ["GEOLAB_BASE_URL"] = base_url
+    uploads.clear(workspace)  # what a killed server had half received
     root = url_path_join(base_url, "geolab")
     server.web_app.add_handlers(".*$", _routes(root, Source(workspace)))
     server.log.info("geolab | workspace %s, tiles at %s/tiles/", workspace.home, root)
@@ -52,4 +56,8 @@ def _routes(root: str, source: Source) -> list[tuple[str, type, dict[str, Any]]]
         (rf"{root}/tiles/{_NAME}/{_NAME}/{_NAME}/{_PLACE}", TileHandler, given),
         (rf"{root}/preview/{_NAME}/{_NAME}", PreviewHandler, given),
         (rf"{root}/original/{_NAME}/{_NAME}", OriginalHandler, given),
+        (rf"{root}/assets/{_NAME}/{_NAME}/{_NAME}", AssetHandler, given),
+        (rf"{root}/runs/{_NAME}/([^?#]{{1,4096}})", RunFileHandler, given),
+        (rf"{root}/upload(?:/{_NAME})?", UploadHandler, given),
+        (rf"{root}/shared/([A-Za-z0-9_.-]{{1,8000}})", SharedHandler, given),
     ]
