@@ -40,6 +40,10 @@ class Fold(widgets.VBox):
     def opened(self, value: bool) -> None:
         self._head.value = value
 
+    def inside(self, *children: Widget | str) -> None:
+        """Put other widgets into it."""
+        self._inside.children = box(children).children
+
     def _show(self) -> None:
         self.children = (self._head, self._inside) if self._head.value else (self._head,)
 

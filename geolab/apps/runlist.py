@@ -1,0 +1,79 @@
+"""Lists of runs: what a page opened elsewhere, or again, finds its run in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from geolab import jobs
+from geolab.apps import parts, words
+from geolab.errors import GeolabError, one_line
+from geolab.jobs.listing import View
+
+if TYPE_CHECKING:
+    from geolab.apps.shell import Page
+
+LOOK_S = 3.0
+MOST = 10
+COLUMNS = (
+    parts.Column("state", "State", "state"),
+    parts.Column("what", "What"),
+    parts.Column("progress", "Progress", "bar"),
+    parts.Column("created", "Asked for", "date"),
+    parts.Column("took", "Took"),
+)
+
+
+def recent(page: Page, notebooks: Sequence[str], on_open: Callable[[str], None]) -> widgets.Widget:
+    """The active and the last runs of these notebooks, newest first; all notebooks if none is named."""
+    table = parts.Table(COLUMNS, on_open=on_open, empty="No run yet.", label="Recent runs")
+
+    def show(views: list[View]) -> None:
+        table.rows = [row(view, named=len(notebooks) != 1) for view in views]
+
+    page.every(LOOK_S, show, work=lambda: newest(page, notebooks))
+    return table
+
+
+def newest(page: Page, notebooks: Sequence[str], most: int = MOST) -> list[View]:
+    """The newest runs of these notebooks."""
+    found = list[View]()
+    for name in notebooks or [""]:
+        found += jobs.runs(notebook=name, limit=most, settings=page.settings)
+    return sorted(found, key=lambda view: view.created, reverse=True)[:most]
+
+
+def row(view: View, *, named: bool = True) -> dict[str, Any]:
+    """A run as a row of a table. named: say its notebook too."""
+    what = summary(view.notebook, view.parameters)
+    return {
+        "id": view.run_id,
+        "state": view.state,
+        "notebook": view.notebook,
+        "what": ": ".join(filter(None, [view.notebook if named else "", what])) or view.notebook,
+        "progress": view.progress if view.state == "running" else None,
+        "created": view.created,
+        "took": words.duration(view.seconds),
+        "error": one_line(view.error.strip().split("\n", 1)[0], 160),
+    }
+
+
+def summary(notebook: str, parameters: Mapping[str, Any], most: int = 3) -> str:
+    """What sets a run apart: the parameters that are not as in the notebook."""
+    known = _defaults(notebook)
+    told = [
+        f"{name} {one_line(value, 40)}"
+        for name, value in parameters.items()
+        if value not in ("", None) and (name not in known or known[name] != value)
+    ]
+    return ", ".join(told[:most]) + (", …" if len(told) > most else "")
+
+
+def _defaults(notebook: str) -> dict[str, Any]:
+    path = jobs.notebooks().get(notebook)
+    try:
+        return {p.name: p.default for p in jobs.contract(path).parameters} if path else {}
+    except GeolabError:
+        return {}  # a notebook of the reader's own that was changed since
