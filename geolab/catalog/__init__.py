@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from geolab.catalog import items, refs
 from geolab.catalog.search import Page, Search, item_collection
 from geolab.catalog.shapes import parse_bbox
 from geolab.catalog.sqlite import SqliteCatalog
 from geolab.settings import Settings
+
+if TYPE_CHECKING:
+    from geolab.catalog.places import Places
 
 __all__ = [
     "Catalog",
@@ -55,6 +58,10 @@ class Catalog(Protocol):
 
     def search(self, search: Search) -> Page:
         """A page of the items that match, in a total order. Raises BadInput."""
+        ...
+
+    def places(self, search: Search, *, limit: int = 250_000) -> Places:
+        """Where the newest `limit` items lie that the search finds; its own limit and order don't count."""
         ...
 
     def collections(self) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geolab.catalog.collections import Extent, check_collection, collection
 from geolab.catalog.file import connect, create_tables, identity, translated, version
@@ -18,6 +18,9 @@ from geolab.catalog.search import Page, Position, Search, check, write_token
 from geolab.catalog.select import Select, select
 from geolab.catalog.shapes import longitudes
 from geolab.errors import BadInput, NotFound
+
+if TYPE_CHECKING:
+    from geolab.catalog.places import Places
 
 _UPSERT = """
 INSERT INTO items (collection, id, title, datetime, start, stop, west, south, east, north, shape, document)
@@ -146,6 +149,20 @@ class SqliteCatalog:
             _, item_collection, item_id, *values = found[query.limit - 1]
             token = write_token(search, Position(tuple(values), item_collection, item_id, matched))
         return Page(items, token, matched)
+
+    def places(self, search: Search, *, limit: int = 250_000) -> Places:
+        """Where the newest `limit` items lie that the search finds; its own limit and order don't count."""
+        from geolab.catalog.places import Places, read_places  # numpy loads with it
+
+        statement = select(check(search))
+        with self._reading() as connection:
+            if connection is None:
+                return Places()
+            with statement.functions.on(connection):
+                connection.execute("BEGIN")  # the places and the count see the same items
+                found = read_places(connection, statement, limit)
+                connection.execute("COMMIT")
+        return found
 
     def collections(self) -> list[dict[str, Any]]:
         """Every collection as a STAC document, by id, with the extent of its items."""

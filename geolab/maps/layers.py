@@ -61,7 +61,7 @@ def pixels(
         name=safe(label),  # Leaflet writes names into the page as HTML
         bounds=[list(corner) for corner in box] if box else None,
         max_zoom=DEEPEST_ZOOM,
-        max_native_zoom=_native_zoom(item, box),
+        max_native_zoom=native_zoom(item, box),
         opacity=opacity,
         visible=visible,
         attribution="",
@@ -69,10 +69,10 @@ def pixels(
     )
 
 
-def _native_zoom(item: Item, box: Bounds | None) -> int:
+def native_zoom(item: Item, box: Bounds | None) -> int:
     """The zoom at which a tile's pixel is about one of the item's; the browser enlarges beyond."""
     gsd_m = item["properties"].get("gsd")
-    if not gsd_m or not box:
+    if not isinstance(gsd_m, int | float) or not 0 < gsd_m < 1e7 or not box:
         return DEEPEST_ZOOM
     latitude = math.radians((box[0][0] + box[1][0]) / 2)
     exact = math.log2(156543.034 * max(math.cos(latitude), 0.01) / float(gsd_m))
