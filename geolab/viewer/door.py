@@ -33,8 +33,9 @@ def show(
     Raises NotFound, FileRejected, BadInput.
     """
     gaussians, known, name = opened(model)
+    source = str(model) if isinstance(model, str | Path) else ""
     return Viewer(
-        gaussians, frame or known, title=title or name, max_mb=max_mb, height_px=height_px,
+        gaussians, frame or known, title=title or name, source=source, max_mb=max_mb, height_px=height_px,
         renderer=renderer, background=background, cameras=poses.cameras_json(views_of(cameras)),
     )  # fmt: skip
 

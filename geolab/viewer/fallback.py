@@ -6,7 +6,6 @@ The page's part is page/loader.js. A request is answered by the newest picture o
 from __future__ import annotations
 
 import base64
-import io
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from geolab.errors import GeolabError
-from geolab.splats import rasterize
+from geolab import modelserver
+from geolab.errors import GeolabError, Superseded
+from geolab.splats import rasterize, still
 from geolab.splats.gaussians import Gaussians
 from geolab.viewer import poses
 
@@ -27,6 +26,7 @@ KEPT_PX = (800, 450)  # of the picture that a saved notebook keeps
 QUALITY = {True: 70, False: 90}  # of the JPEG, while moving and at rest
 
 Send = Callable[[dict[str, Any], list[bytes]], None]
+Drawing = Callable[["Wish", str], bytes]  # a wish and its background to a JPEG
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Wish:
 class Stills:
     """Draws the newest wish in a thread of its own, which ends when there is nothing to do."""
 
-    def __init__(self, gaussians: Gaussians, send: Send, *, background: Callable[[], str] = lambda: ""):
-        self._gaussians, self._send, self._background = gaussians, send, background
+    def __init__(self, drawing: Drawing, send: Send, *, background: Callable[[], str] = lambda: ""):
+        self._drawing, self._send, self._background = drawing, send, background
         self._lock = threading.Lock()
         self._next: Wish | None = None
         self._worker: threading.Thread | None = None
@@ -89,21 +89,39 @@ class Stills:
                     return
             answer: dict[str, Any] = {"kind": "still", "number": wish.number, "page": wish.page}
             try:
-                picture = draw(self._gaussians, wish, background=self._background() or wish.ground)
+                picture = self._drawing(wish, self._background() or wish.ground)
+            except Superseded:
+                continue
             except GeolabError as error:
                 self._send(answer | {"error": str(error)}, [])
                 continue
             self._send(answer | {"moving": wish.moving}, [picture])
 
 
+def drawing(gaussians: Gaussians, source: str, client: str, waiting: Callable[[int], None]) -> Drawing:
+    """How wishes are drawn: by the machine's model server where there is one and the model is a file.
+
+    A kernel that only shows a model then never touches a GPU. waiting: is told how many are before.
+    """
+    if not source or modelserver.address() is None:
+        return lambda wish, ground: draw(gaussians, wish, background=ground)
+
+    def ask(wish: Wish, ground: str) -> bytes:
+        camera = poses.orbit_camera(wish.orbit, wish.width, wish.height)
+        page = f"{client} {wish.page}"
+        return modelserver.render(
+            source, camera, background=color(ground), quality=QUALITY[wish.moving], client=page,
+            places=waiting,
+        )  # fmt: skip
+
+    return ask
+
+
 def draw(gaussians: Gaussians, wish: Wish, *, background: str = "") -> bytes:
     """The wish as a JPEG."""
     camera = poses.orbit_camera(wish.orbit, wish.width, wish.height)
     rendering = rasterize.render(gaussians, camera, background=color(background), mode="RGB")
-    pixels = (np.clip(rendering.rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=QUALITY[wish.moving], subsampling=0)
-    return buffer.getvalue()
+    return still.jpeg(rendering.rgb, quality=QUALITY[wish.moving])
 
 
 def kept(gaussians: Gaussians, view: Mapping[str, Any], *, background: str = "") -> dict[str, str]:

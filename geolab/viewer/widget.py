@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import anywidget
 import numpy as np
 import traitlets as t
 
+from geolab import modelserver
 from geolab.errors import BadInput
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
@@ -49,6 +51,7 @@ class Viewer(anywidget.AnyWidget):
     pose = t.Dict({"number": 0}).tag(sync=True)
     drawn_by = t.Unicode("")
     problem = t.Unicode("")
+    waiting = t.Int(0)  # pictures of others that the model server draws before ours
     _bundle = t.Unicode("").tag(sync=True)
     _missing = t.Unicode("").tag(sync=True)
     _still = t.Dict().tag(sync=True)
@@ -59,12 +62,15 @@ class Viewer(anywidget.AnyWidget):
         frame: Frame | None = None,
         *,
         title: str = "Gaussian splats",
+        source: str = "",
         max_mb: float = payload.BUDGET_MB,
         **traits: Any,
     ):
         self.gaussians, self.frame = gaussians.map(lambda tensor: tensor.detach()), frame
         self._payload = payload.encode(gaussians, budget_mb=max_mb)
-        self._stills = fallback.Stills(self.gaussians, self._send_bytes, background=lambda: self.background)
+        self._is_served = bool(source) and modelserver.address() is not None  # then nothing is drawn here
+        drawing = fallback.drawing(self.gaussians, source, uuid.uuid4().hex, self._wait)
+        self._stills = fallback.Stills(drawing, self._send_bytes, background=lambda: self.background)
         found = bundle.name()
         missing = "" if found else bundle.MISSING
         super().__init__(_bundle=found, _missing=missing, facts=self._facts(title), **traits)
@@ -91,6 +97,8 @@ class Viewer(anywidget.AnyWidget):
         if found is None:
             return None
         data, metadata = found
+        if self._is_served:
+            return found
         return data | fallback.kept(self.gaussians, self.facts["home"], background=self.background), metadata
 
     @t.validate("crop")
@@ -161,6 +169,9 @@ class Viewer(anywidget.AnyWidget):
             self.send({"kind": "bundle"}, [bundle.packed()])
         elif content.get("what") == "model":
             self.send({"kind": "model", "format": "spz"}, [self._payload.data])
+
+    def _wait(self, before: int) -> None:
+        self.waiting = before
 
     def _draw(self, content: Mapping[str, Any]) -> None:
         try:

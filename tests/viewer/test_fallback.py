@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geolab import viewer
+from geolab.modelserver import process
+from geolab.splats import io as io_of_splats
 from geolab.splats import rasterize
 from geolab.viewer import fallback, poses
 
@@ -18,6 +21,10 @@ ORBIT = {"target": [0.0, 0.0, 3.0], "distance": 120.0, "azimuth": 0.4, "elevatio
 def wish(number: int = 1, **changes) -> fallback.Wish:
     told = {"number": number, "page": "p", "orbit": ORBIT, "size": [240, 160], "moving": False} | changes
     return fallback.Wish.from_message(told)
+
+
+def drawn(model) -> fallback.Drawing:
+    return fallback.drawing(model, "", "", lambda _: None)
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -50,7 +57,7 @@ def test_the_newest_wish_wins(world):
         going.set()
         may_go.wait(20)
 
-    stills = fallback.Stills(model, send)
+    stills = fallback.Stills(drawn(model), send)
     stills.ask(wish(1))
     assert going.wait(60)
     for number in range(2, 40):
@@ -66,7 +73,9 @@ def test_the_newest_wish_wins(world):
 
 def test_a_view_that_cannot_be_drawn_is_answered_in_words(world):
     sent = []
-    stills = fallback.Stills(world.terrain(50), lambda message, buffers: sent.append((message, buffers)))
+    stills = fallback.Stills(
+        drawn(world.terrain(50)), lambda message, buffers: sent.append((message, buffers))
+    )
     stills.ask(wish(orbit=ORBIT | {"distance": -1}))
     stills.wait()
     ((message, buffers),) = sent
@@ -85,10 +94,29 @@ def test_a_page_tells_the_ground_behind_the_model_but_the_widgets_own_wins(world
     model, sent = world.terrain(200), []
     for own, expected in (("", (0x1C, 0x20, 0x24)), ("#204060", (0x20, 0x40, 0x60))):
         stills = fallback.Stills(
-            model, lambda _, buffers: sent.append(buffers[0]), background=lambda o=own: o
+            drawn(model), lambda _, buffers: sent.append(buffers[0]), background=lambda o=own: o
         )
         stills.ask(wish(ground="#1c2024"))
         stills.wait()
         assert np.abs(pixels(sent[-1])[0, 0].astype(int) - expected).max() <= 3
     light = pixels(fallback.draw(model, wish(), background="url(x)"))
     assert np.abs(light[0, 0].astype(int) - [0xEE, 0xF1, 0xF3]).max() <= 3
+
+
+def test_with_a_model_server_the_pictures_of_a_file_come_from_it(world, tmp_path, monkeypatch):
+    model = world.terrain(2000, sh_degree=1)
+    io_of_splats.write(tmp_path / "hills.ply", model)
+    read, told, here = io_of_splats.read(tmp_path / "hills.ply").gaussians, [], []
+    monkeypatch.setattr(fallback, "draw", lambda *_, **__: here.append(1))
+    with process.stay(tmp_path / "s", grace_s=0.3) as kept:
+        monkeypatch.setenv("GEOLAB_MODELSERVER", str(kept.address))
+        asked = fallback.drawing(read, str(tmp_path / "hills.ply"), "page", told.append)
+        got = pixels(asked(wish(), "#204060"))
+        shown = viewer.show(tmp_path / "hills.ply")
+        assert "image/jpeg" not in shown._repr_mimebundle_()[0]  # nor is one kept
+        shown.close()
+    assert here == []
+    assert told == [0]
+    seen = poses.orbit_camera(ORBIT, 240, 160)
+    ours = rasterize.render(read, seen, background=[0x20 / 255, 0x40 / 255, 0x60 / 255], mode="RGB").rgb
+    assert world.psnr(got, np.clip(ours, 0, 1) * 255) > 30

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -18,6 +18,8 @@ from geolab.splats.rasterize.door import rasterize
 from geolab.splats.views import Camera
 
 Floats = NDArray[np.float32]
+
+MOST_PIXELS = 8 << 20  # of the cameras that are drawn in one call
 
 
 @dataclass(frozen=True)
@@ -64,45 +66,67 @@ def render(  # pyright: ignore[reportInconsistentOverload] the overloads leave t
     camera_model "ortho": the focal lengths of K are pixels per metre. sh_degree: fewer spherical harmonics
     than the model has. Raises BadInput if a camera has distortion: images.load gives one without.
     """
-    choice = choose(backend)
-    gaussians, backend = gaussians.to(choice.device), choice.name
-    if not isinstance(camera, Camera):
-        return tuple(
-            render(
-                gaussians, one, backend=backend, background=background, mode=mode, camera_model=camera_model,
-                rasterize_mode=rasterize_mode, sh_degree=sh_degree, median_depth=median_depth,
-                weights=weights, near_plane=near_plane, far_plane=far_plane, eps2d=eps2d,
+    cameras = [camera] if isinstance(camera, Camera) else list(camera)
+    for one in cameras:
+        if any(one.distortion):
+            raise BadInput(
+                "camera",
+                found=f"distortion ({one.model})",
+                expected="a camera without",
+                remedy="images.load(view)",
             )
-            for one in camera
-        )  # fmt: skip
-    if any(camera.distortion):
-        raise BadInput(
-            "camera",
-            found=f"distortion ({camera.model})",
-            expected="a camera without",
-            remedy="images.load(view)",
-        )
+    choice = choose(backend)
+    gaussians = gaussians.to(choice.device)
+    look: dict[str, Any] = {
+        "near_plane": near_plane, "far_plane": far_plane, "eps2d": eps2d, "backend": choice.name,
+        "render_mode": mode, "camera_model": camera_model, "rasterize_mode": rasterize_mode,
+        "sh_degree": gaussians.sh_degree if sh_degree is None else sh_degree,
+        "median_depth": median_depth, "weights": weights,
+    }  # fmt: skip
+    drawn: dict[int, Rendering] = {}
+    for places in _together(cameras, alone=weights):
+        same = [cameras[place] for place in places]
+        drawn |= zip(places, _drawn(gaussians, same, background, look), strict=True)
+    found = tuple(drawn[place] for place in range(len(cameras)))
+    return found[0] if isinstance(camera, Camera) else found
+
+
+def _together(cameras: Sequence[Camera], *, alone: bool) -> Iterator[list[int]]:
+    """Places of the cameras that one call draws: of one size, as many as fit; one each if `alone`."""
+    sizes = dict.fromkeys((one.width, one.height) for one in cameras)
+    for width, height in sizes:
+        places = [i for i, one in enumerate(cameras) if (one.width, one.height) == (width, height)]
+        many = 1 if alone else max(1, MOST_PIXELS // (width * height))
+        yield from (places[start : start + many] for start in range(0, len(places), many))
+
+
+def _drawn(
+    gaussians: Gaussians,
+    cameras: Sequence[Camera],
+    background: Sequence[float],
+    look: dict[str, Any],
+) -> Iterator[Rendering]:
+    """Renderings of cameras of one size."""
     like = gaussians.means
     images, alphas, meta = rasterize(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh,
-        _of(camera.world_to_camera, like), _of(camera.K, like), camera.width, camera.height,
-        near_plane=near_plane, far_plane=far_plane, eps2d=eps2d, backend=backend, render_mode=mode,
-        camera_model=camera_model, rasterize_mode=rasterize_mode, median_depth=median_depth, weights=weights,
-        sh_degree=gaussians.sh_degree if sh_degree is None else sh_degree, backgrounds=_of(background, like),
+        _of([one.world_to_camera for one in cameras], like), _of([one.K for one in cameras], like),
+        cameras[0].width, cameras[0].height, backgrounds=_of([background] * len(cameras), like), **look,
     )  # fmt: skip
-    image = _array(images[0])
-    return Rendering(
-        rgb=image[..., :3],
-        alpha=_array(alphas[0, ..., 0]),
-        depth=image[..., 3] if image.shape[-1] > 3 else None,
-        median_depth=_array(meta["median_depth"][0]) if median_depth else None,
-        weights=_array(meta["weights"]) if weights else None,
-    )
+    for index, (pixels, alpha) in enumerate(zip(images, alphas, strict=True)):
+        image = _array(pixels)
+        yield Rendering(
+            rgb=image[..., :3],
+            alpha=_array(alpha[..., 0]),
+            depth=image[..., 3] if image.shape[-1] > 3 else None,
+            median_depth=_array(meta["median_depth"][index]) if look["median_depth"] else None,
+            weights=_array(meta["weights"]) if look["weights"] else None,
+        )
 
 
 def _of(numbers: object, like: Tensor) -> Tensor:
-    """A batch of one, with the model's type and device."""
-    return torch.as_tensor(np.asarray(numbers, np.float64)).to(like)[None]
+    """A batch, with the model's type and device."""
+    return torch.as_tensor(np.asarray(numbers, np.float64)).to(like)
 
 
 def _array(tensor: Tensor) -> Floats:
