@@ -78,7 +78,8 @@ def predict(
 ) -> tuple[NDArray[np.uint8], float]:
     """The levels [y, x] that detection gives in a window of a pair (255: invalid), and its threshold 0..1.
 
-    rows, cols: from and to, pixels of `before`. model: its folder, for the method "model". Raises Busy, Superseded, Unreachable, and as detection does.
+    rows, cols: from and to, pixels of `before`. model: its folder, for the method "model".
+    Raises Busy, Superseded, Unreachable, and as detection does.
     """
     told = {"do": "predict", "before": before, "after": after, "rows": rows, "cols": cols}
     facts, data = _ask(told | {"method": method, "model": model, "client": client}, places, at)
