@@ -12,6 +12,9 @@ from pathlib import Path
 from jupyter_core.paths import jupyter_config_path
 from jupyter_server.extension.config import ExtensionConfigManager
 
+from geolab import settings
+from geolab.service.bundles import VERSION
+
 c = get_config()  # noqa: F821 (traitlets puts it here)
 load_subconfig("jupyter_server_config.py")  # noqa: F821 (and this)
 
@@ -28,6 +31,36 @@ c.ServerApp.log_level = "WARN"
 c.IdentityProvider.token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
 
 # Nothing else answers here: whatever extensions this environment switches on stay off.
-ours = ("geolab.service.jupyter", "voila.server_extension", "geolab.service.pages")
+ours = ("geolab.service.jupyter", "geolab.service.pages")  # which loads Voila itself
 found = ExtensionConfigManager(read_config_path=jupyter_config_path()).get_jpserver_extensions()
-c.ServerApp.jpserver_extensions = {name: name in ours for name in (*found, *ours)}
+c.ServerApp.jpserver_extensions = {name: name in ours for name in (*found, "voila.server_extension", *ours)}
+c.ServerApp.authorizer_class = "geolab.service.authorizer.PagesOnly"
+c.ServerApp.terminals_enabled = False
+
+# The widgets that pages use; others' scripts are not even loaded.
+c.VoilaConfiguration.extension_allowlist = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+    "jupyter-leaflet",
+]
+
+
+def page_config(page_config, *, base_url, **given):
+    """What Voila's scripts are told: formulas from here, and scripts whose address holds their version."""
+    page_config = formulas_from_here(page_config, base_url=base_url, **given)
+    page_config["fullStaticUrl"] = f"{base_url}voila/static/{VERSION}"
+    page_config["geolab"] = {"workspace": settings.load().home.name}
+    return page_config
+
+
+formulas_from_here = c.VoilaConfiguration.page_config_hook
+c.VoilaConfiguration.page_config_hook = page_config
+
+# Kernels of pages: started warm, counted, ended soon after their page was left (a closed page says so
+# itself; a laptop that was closed doesn't). Those with an open page stay.
+c.ServerApp.kernel_manager_class = "geolab.service.kernels.PageKernels"
+c.PageKernels.cull_idle_timeout = 5 * 60
+c.PageKernels.cull_interval = 20
+c.PageKernels.cull_connected = False
+c.PageKernels.cull_busy = True

@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,13 +69,13 @@ class _Kernels:
         return [*self.living, *(told for _, told in self.living.values())]
 
 
-def main(descriptor: int, parent: int) -> None:
+def main(descriptor: int, parent: int, stack: Iterable[str] = STACK) -> None:
     """Import, say what came of it, serve; returns only in a kernel, at its end."""
     del sys.path[0]  # the folder of this process, as ipykernel_launcher does
     control = socket.socket(fileno=descriptor)
     die_with(parent)
     _name(b"geolab-template")
-    said = prepare()
+    said = prepare(stack)
     _send(control, said)
     if said["why"]:
         return
@@ -97,11 +98,11 @@ def _name(name: bytes) -> None:
 # ------------------------------------------------------------ before the first fork
 
 
-def prepare() -> dict[str, Any]:
+def prepare(stack: Iterable[str] = STACK) -> dict[str, Any]:
     """Import the stack and become single-threaded. What came of it; `why` is empty when all is well."""
     before, began = dict(os.environ), time.monotonic()
     try:
-        _import()
+        _import(stack)
         importlib.import_module("geolab.jobs.forked").end_threads()
         why = obstacle()
     except Exception as problem:  # noqa: BLE001 - any package may fail in any way; runs go on without it
@@ -116,9 +117,9 @@ def _files() -> list[str]:
     return sorted({str(file) for module in ours if (file := getattr(module, "__file__", None))})
 
 
-def _import() -> None:
+def _import(stack: Iterable[str]) -> None:
     gc.disable()
-    for name in STACK:
+    for name in stack:
         importlib.import_module(name)
     gc.enable()
     gc.collect()

@@ -93,6 +93,8 @@ class Forked:
 class Template:
     """The process that kernels are forked from, started at need and again when it is out of date."""
 
+    module = "geolab.jobs.template"  # what the process runs
+
     def __init__(self, settings: Settings):
         self._settings = settings
         self._off = _off(settings)  # why there shall be none
@@ -116,7 +118,11 @@ class Template:
         Call it before each run: a process that a run itself has started may be taken for the run's.
         """
         if not self._off:
-            self._renew(stamp.take(environment.of_kernel(self._settings, Path("/"), "")))
+            self._renew(self.now(environment.of_kernel(self._settings, Path("/"), "")))
+
+    def now(self, environ: Mapping[str, str]) -> stamp.Stamp:
+        """What a process with these variables would be, were it started now."""
+        return stamp.take(environ)
 
     def fork(self, argv: list[str], environ: Mapping[str, str], folder: str, output: int) -> Forked:
         """A kernel, ready to be connected to. Raises NotWarm.
@@ -127,7 +133,7 @@ class Template:
             raise NotWarm(self._off)
         if argv[: len(OWN)] != OWN:
             raise NotWarm("another kernel is asked for")
-        self._renew(stamp.take({**CONSTANT, **environ}))
+        self._renew(self.now({**CONSTANT, **environ}))
         self._await_start()
         order = {"argv": argv, "environ": dict(environ), "folder": folder, "umask": _umask()}
         return self._fork(order, output)
@@ -162,7 +168,7 @@ class Template:
         parent = os.getpid() if threading.current_thread() is threading.main_thread() else 0
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "geolab.jobs.template", str(theirs.fileno()), str(parent)],
+                [sys.executable, "-m", self.module, str(theirs.fileno()), str(parent)],
                 env={**now.variables, **OWN_VARIABLES, "GEOLAB_HOME": str(self._settings.home)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
