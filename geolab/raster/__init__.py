@@ -6,6 +6,7 @@ Arrays are `[band, y, x]`. A raster is named by a URI: a path, file://, s3:// or
 from __future__ import annotations
 
 from geolab.raster.check import Content, check, check_content
+from geolab.raster.clip import clip
 from geolab.raster.cog import Writer, is_cog, make_cog, write_cog
 from geolab.raster.grid import (
     crs_name,
@@ -29,6 +30,7 @@ __all__ = [
     "align",
     "check",
     "check_content",
+    "clip",
     "crs_name",
     "footprint_lonlat",
     "geobox",

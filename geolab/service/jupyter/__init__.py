@@ -22,6 +22,7 @@ from jupyter_server.utils import url_path_join
 
 from geolab import settings
 from geolab.ingest import uploads
+from geolab.service.jupyter.clips import ClipHandler
 from geolab.service.jupyter.downloads import AssetHandler, RunFileHandler, SharedHandler
 from geolab.service.jupyter.pictures import OriginalHandler, PreviewHandler, TileHandler
 from geolab.service.jupyter.receiving import UploadHandler
@@ -58,6 +59,7 @@ def _routes(root: str, source: Source) -> list[tuple[str, type, dict[str, Any]]]
         (rf"{root}/original/{_NAME}/{_NAME}", OriginalHandler, given),
         (rf"{root}/assets/{_NAME}/{_NAME}/{_NAME}", AssetHandler, given),
         (rf"{root}/runs/{_NAME}/([^?#]{{1,4096}})", RunFileHandler, given),
+        (rf"{root}/clip/{_NAME}/{_NAME}/{_NAME}\.tif", ClipHandler, given),
         (rf"{root}/upload(?:/{_NAME})?", UploadHandler, given),
         (rf"{root}/shared/([A-Za-z0-9_.-]{{1,8000}})", SharedHandler, given),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from time import time
@@ -35,12 +36,18 @@ class FileHandler(Handler):
         return "default-src 'none'; sandbox"
 
     async def send(
-        self, open_file: Callable[[], AbstractContextManager[File]], *, inline: bool = False
+        self,
+        open_file: Callable[[], AbstractContextManager[File]],
+        *,
+        inline: bool = False,
+        pool: Executor | None = None,
     ) -> None:
-        """Open in a thread, send, close. inline: a picture may be shown where it is asked for."""
-        stack = ExitStack()
+        """Open in a thread (of `pool`), send, close. inline: a picture may be shown where it is asked for."""
+        stack, loop = ExitStack(), asyncio.get_running_loop()
         try:
-            file = await self._in_thread(lambda: stack.enter_context(open_file()))
+            file = await loop.run_in_executor(
+                pool or self.source.files, lambda: stack.enter_context(open_file())
+            )
             await self._send_file(file, inline=inline)
         except GeolabError as error:
             self.refuse(error)

@@ -114,10 +114,11 @@ def opened(folder: Path, parts: tuple[str, ...], name: str, *, version: str = ""
         raise missing from error
     if handle is None:
         raise missing
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise missing
     with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise missing
         tag = version or f"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}"
         yield File(stream, status.st_size, tag, status.st_mtime, name)
 
@@ -174,4 +175,4 @@ def name_of(item: dict[str, Any], asset_name: str, uri: str) -> str:
     title = str(item["properties"].get("title") or item["id"])
     suffix = PurePosixPath(urlsplit(uri).path).suffix.lower()
     stem = title[: -len(suffix)] if suffix and title.lower().endswith(suffix) else title
-    return label(f"{stem}{'' if asset_name == 'data' else f' {asset_name}'}{suffix}")
+    return label(f"{stem}{'' if asset_name == 'data' else f' {asset_name}'}{suffix}".replace("/", "_"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TypeVar
@@ -53,7 +54,7 @@ class UploadHandler(Handler):
             raise web.HTTPError(403, "you may not upload here")
 
     def _create(self) -> uploads.Receiving:
-        name = self.path_args[0] if self.path_args else self.only_parameters(name="")["name"]
+        name = self.path_args[0] or self.only_parameters(name="")["name"]
         if not name:
             raise BadInput("upload", found="no name", expected="upload?name=... or upload/...")
         if self.request.headers.get("Content-Type", "").startswith("multipart/"):
@@ -121,16 +122,18 @@ class UploadHandler(Handler):
 
     def say(self, status: int, line: str) -> None:
         """Answer at once, and end later: a connection closed while bytes come may lose the answer."""
-        message = {"message": one_line(line)}
+        self.set_header("Connection", "close")
+        if "Expect" in self.request.headers:  # nothing comes: it waits to be told to go on
+            super().say(status, line)
+            return
+        data = json.dumps({"message": one_line(line)}).encode()
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", str(len(data)))
         self.set_header("Cache-Control", "no-store")
-        self.set_header("Connection", "close")
-        self.write(message)
-        self.set_header("Content-Length", sum(map(len, self._write_buffer)))
+        self.write(data)
         self.flush()
-        waits = "Expect" not in self.request.headers
-        asyncio.get_running_loop().call_later(AFTER_REFUSAL_S if waits else 0, self._end)
+        asyncio.get_running_loop().call_later(AFTER_REFUSAL_S, self._end)
 
     def _end(self) -> None:
         if not self._finished:

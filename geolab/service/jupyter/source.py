@@ -21,6 +21,7 @@ class Source:
         self.cache = tiles.Cache()
         self.pool = ThreadPoolExecutor(4, thread_name_prefix="geolab-tiles")
         self.files = ThreadPoolExecutor(8, thread_name_prefix="geolab-files")  # slow disks delay no tile
+        self.clips = ThreadPoolExecutor(2, thread_name_prefix="geolab-clips")
         self._catalog = catalog.open_catalog(workspace)
 
     def item(self, collection: str, item_id: str) -> dict[str, Any]:
