@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check format apps lab bench lock clean
+.PHONY: help setup demo test check format apps lab hub bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ apps: setup ## open the apps: Home, data, map, models (PORT=8866)
 
 lab: setup ## open JupyterLab with the tiles and Voila beside it
 	@jupyter lab --config=jupyter_config/jupyter_server_config.py $(if $(filter 0,$(shell id -u)),--allow-root)
+
+hub: setup ## a hub for a trial: two projects, three people, on PORT or 8000
+	@jupyter_config/hub/install-proxy && PYTHONPATH=jupyter_config/hub exec python jupyter_config/hub/geolab_hub/tied.py python -m geolab_hub trial
 
 bench: setup ## print what was measured, with ratios to the bounds
 	@for file in bench/*.py; do echo "== $$file"; python "$$file"; done
