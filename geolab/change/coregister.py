@@ -22,6 +22,7 @@ MIN_VALID = 0.8  # share of a window's pixels valid at both dates
 MIN_WINDOW_PX = 32
 MAX_SPREAD_PX = 0.5
 AGREE_PX = 1.0
+LARGEST_SHIFT_PX = 0.5  # above this, misregistration makes change of its own: a warning
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ import geolab
 from geolab import raster
 from geolab.change import engine, paircheck, products, summary, vector
 from geolab.change.choice import scorer_of
-from geolab.change.coregister import Shift
+from geolab.change.coregister import LARGEST_SHIFT_PX, Shift
 from geolab.change.request import METHODS, Request
 from geolab.change.sampling import both, no_overlap, shift_of
 from geolab.change.scorers import Scorer
@@ -46,7 +46,6 @@ __all__ = ["METHODS", "Detection", "Request", "Step", "scene", "steps"]
 
 log = logging.getLogger(__name__)
 
-LARGEST_SHIFT_PX = 0.5  # above this, misregistration makes change of its own: a warning
 READ_AHEAD = 6  # tiles waiting for the scorer
 CACHE_BYTES = 96_000_000  # of GDAL's cache, for blocks of the input; the rest is for the output
 

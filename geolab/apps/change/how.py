@@ -1,0 +1,100 @@
+"""How change is found: a classic method or a trained model, never both; and the form that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from geolab.apps import parts
+from geolab.apps.change.detection import METHODS, NOTEBOOK
+from geolab.apps.form import Form
+
+if TYPE_CHECKING:
+    from geolab.apps.shell import Page
+
+CLASSIC, TRAINED = "Classic method", "Trained model"
+HIDDEN = ("before", "after", "method", "model", "align", "normalise")
+ADVANCED = ("tile_px",)
+SWITCHES = {
+    "align": "Align: warp the later image onto the grid of the earlier one where they differ",
+    "normalise": "Normalise: fit the later image's brightness to the earlier one's first",
+}
+
+
+class How(widgets.VBox):
+    """The choice and the form. on_run(run_id): a run was asked for, or found done before.
+
+    on_align(align): whether the later image may be warped was changed.
+    """
+
+    def __init__(self, page: Page, on_run: Callable[[str], None], on_align: Callable[[bool], None]):
+        self.page, self.on_align = page, on_align
+        method = str(page.asked["method"])
+        self.kind = widgets.ToggleButtons(
+            options=[CLASSIC, TRAINED], value=TRAINED if method == "model" else CLASSIC
+        )
+        self.kind.add_class("geolab-tabs-head")
+        self.kind.style.button_width = "auto"
+        self.classic = widgets.RadioButtons(
+            options=[(text, name) for name, text in METHODS.items()],
+            value=method if method in METHODS else "cva",
+            layout={"width": "100%"},
+        )
+        self.classic.add_class("geolab-methods")
+        self.model: Any = None
+        self.place = parts.stack()
+        values = {"threshold": page.asked["threshold"]}
+        self.form = Form(page, NOTEBOOK, values=values, hidden=HIDDEN, advanced=ADVANCED, on_submitted=on_run)
+        self.switches = {name: self._switch(name, text) for name, text in SWITCHES.items()}
+        super().__init__([self.kind, self.place])
+        self.add_class("geolab-box")
+        self.add_class("geolab-stack")
+        self.kind.observe(page.guard(self._turned), "value")
+        self.classic.observe(page.guard(self._chosen), "value")
+        self._turned()
+
+    @property
+    def method(self) -> str:
+        return "model" if self.kind.value == TRAINED else str(self.classic.value)
+
+    @property
+    def model_name(self) -> str:
+        """The model's name@alias; "" for a classic method."""
+        return str(self.model.value or "") if self.kind.value == TRAINED and self.model else ""
+
+    def pair(self, before: str, after: str) -> None:
+        """Take these images."""
+        self.form.put(before=before, after=after)
+
+    def _switch(self, name: str, text: str) -> widgets.Checkbox:
+        box = widgets.Checkbox(
+            value=name == "align", description=text, indent=False, layout={"width": "100%"}
+        )
+        box.add_class("geolab-wrapped")
+
+        def changed(change: Any) -> None:
+            self.form.put(**{name: bool(change["new"])})
+            if name == "align":
+                self.on_align(bool(change["new"]))
+
+        box.observe(self.page.guard(changed), "value")
+        return box
+
+    def _turned(self, _: Any = None) -> None:
+        if self.kind.value == TRAINED and self.model is None:
+            from geolab.apps import pickers
+
+            self.model = pickers.ModelPicker(self.page, value=str(self.page.asked["model"] or ""))
+            self.model.observe(self.page.guard(self._chosen), "value")
+        self._chosen()
+
+    def _chosen(self, _: Any = None) -> None:
+        self.form.put(method=self.method, model=self.model_name)
+        trained = self.kind.value == TRAINED
+        which = self.model if trained else self.classic
+        if trained and not self.model_name:
+            self.place.children = (which, parts.text("Choose a model to go on.", soft=True))
+        else:
+            self.place.children = (which, *self.switches.values(), self.form)
