@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from geolab import jobs
 from geolab.errors import BadInput, GeolabError, NotFound
+from geolab.maps import origin
 from geolab.settings import Settings
 
 FOLDER = "notebooks"  # of the workspace: copies that people work on
@@ -96,6 +99,14 @@ def notebook_copy(settings: Settings, notebook: str | Path, values: Mapping[str,
         if _holds(target, full):
             return target
     raise BadInput("notebook", found=f"10,000 copies in {folder}", expected="fewer; delete some")
+
+
+def lab_url(path: Path) -> str:
+    """The address of a notebook in JupyterLab; "" where this page's server has none that reaches it."""
+    root = os.environ.get("GEOLAB_LAB_ROOT", "")
+    if not root or not path.is_relative_to(root):
+        return ""
+    return f"{origin.base_url()}lab/tree/{quote(path.relative_to(root).as_posix())}"
 
 
 def _holds(path: Path, values: Mapping[str, Any]) -> bool:

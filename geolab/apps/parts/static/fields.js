@@ -36,6 +36,7 @@ function sliderControl(field, say, ids) {
   const input = plain({ inputmode: "decimal", class: "geolab-number" });
   const { low, high, step, log } = field;
   const range = el("input", { type: "range", class: "geolab-range", "aria-label": `${field.label}, slider`, min: log ? 0 : low, max: log ? STEPS : high, step: log ? 1 : step });
+  range.value = String(log ? STEPS / 2 : (low + high) / 2);
   const digits = Math.max(0, -Math.floor(Math.log10(step)));
   const short = (value) => (log ? Number(value.toPrecision(2)) : value);
   const valueOf = (at) => Math.min(high, Math.max(low, log ? short(low * (high / low) ** (at / STEPS)) : at));
@@ -193,7 +194,7 @@ function fieldOf(field, model, say) {
   const help = el("p", { id: ids.help, class: "geolab-help", text: words.length ? `${words.join(". ")}.` : "" });
   const problem = el("p", { id: ids.problem, class: "geolab-problem", role: "alert" });
   const node = el("div", { class: `geolab-field geolab-field-${field.control}` },
-    el("div", { class: "geolab-field-head" }, head, el("code", { class: "geolab-soft", text: field.name, title: "Its name in commands and notebooks" }), reset),
+    el("div", { class: "geolab-field-head" }, head, field.named && el("code", { class: "geolab-soft", text: field.name, title: "Its name in commands and notebooks" }), reset),
     control.node, help, problem);
   node.dataset.name = field.name;
   const first = () => (typeof control.first === "function" ? control.first() : control.first) ?? control.inputs[0] ?? node.querySelector("button, input");

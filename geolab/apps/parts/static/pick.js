@@ -14,11 +14,11 @@ function pickControl(field, say, ids, { model, ask }) {
   const finds = field.reference !== "source";
   let number = 0, page = 0, held = "", timer = 0;
 
-  const card = el("span", { class: "geolab-chosen" });
+  const card = el("span", { class: "geolab-card-inside" });
   const words = el("span", { class: "geolab-words", role: "group", "aria-label": `${field.label}, instead of a name` });
-  const choose = finds && el("button", { type: "button", class: "geolab-plain-button", id: ids.control, "aria-expanded": "false", text: "Choose", on: { click: () => open(panel.hidden) } });
+  const choose = !finds ? null : el("button", { type: "button", class: "geolab-plain-button", id: ids.control, "aria-expanded": "false", text: "Choose", on: { click: () => open(panel.hidden) } });
   const clear = el("button", { type: "button", class: "geolab-plain-button", text: "None", "aria-label": `${field.label}: none`, on: { click: () => take(field.optional ? null : "") } });
-  const upload = field.upload && el("button", { type: "button", class: "geolab-plain-button", text: "Upload", "aria-label": `Upload a file for ${field.label}`, on: { click: () => ask("upload") } });
+  const upload = !field.upload ? null : el("button", { type: "button", class: "geolab-plain-button", text: "Upload", "aria-label": `Upload a file for ${field.label}`, on: { click: () => ask("upload") } });
   const typed = plainly.plain({ class: "geolab-wide geolab-mono", placeholder: typing[0].toUpperCase() + typing.slice(1), "aria-label": `${field.label}: ${typing}`, ...(finds ? { id: `${ids.control}-text` } : {}) });
   const search = el("input", { type: "search", class: "geolab-wide", placeholder: "Search by title, id or date", "aria-label": `Search for ${field.label}` });
   const list = el("ul", { class: "geolab-found" });
@@ -28,8 +28,9 @@ function pickControl(field, say, ids, { model, ask }) {
   const panel = el("div", { class: "geolab-panel-box", role: "group", "aria-label": choosing, hidden: true },
     search, list, el("span", { class: "geolab-beside" }, status, back, next),
     el("label", { class: "geolab-soft", for: `${ids.control}-text`, text: `Or type ${typing}` }), typed);
-  const node = el("div", { class: "geolab-pick" }, words, card, finds ? null : typed,
-    el("span", { class: "geolab-beside" }, choose, upload, field.empty && clear), finds && panel);
+  const actions = el("span", { class: "geolab-beside geolab-pick-actions" }, choose, upload, field.empty && clear);
+  const node = el("div", { class: "geolab-pick" }, words,
+    el("span", { class: finds ? "geolab-chosen" : "geolab-typed" }, finds ? card : typed, actions), finds && panel);
 
   function take(value, close = true) {
     held = value ?? "";
@@ -74,10 +75,10 @@ function pickControl(field, say, ids, { model, ask }) {
     const known = row && row.value === held ? row : null;
     words.replaceChildren(...field.words.map((word) => el("button", { type: "button", class: "geolab-word", "aria-pressed": String(word === held), text: word, on: { click: () => take(word) } })));
     words.hidden = !field.words.length;
-    card.hidden = isWord || (!finds && !known);
-    if (held === "") card.replaceChildren(el("span", { class: "geolab-soft", text: field.empty ? "None chosen" : "Nothing chosen yet" }));
+    if (isWord) card.replaceChildren(el("span", { class: "geolab-soft", text: "Or choose one" }));
+    else if (held === "") card.replaceChildren(el("span", { class: "geolab-soft", text: field.empty ? "None chosen" : "Nothing chosen yet" }));
     else card.replaceChildren(...(known ? [picture(known), about(known)] : [el("span", { class: "geolab-about" }, el("b", { text: held }))]).filter(Boolean));
-    card.classList.toggle("geolab-absent", Boolean(known?.missing));
+    card.parentElement?.classList.toggle("geolab-absent", Boolean(known?.missing) || held === "" || isWord);
     clear.hidden = held === "";
     for (const one of list.querySelectorAll("button")) one.setAttribute("aria-pressed", "false");
     if (choose) choose.textContent = held === "" || isWord ? "Choose" : "Change";
