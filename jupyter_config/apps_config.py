@@ -31,7 +31,7 @@ c.ServerApp.log_level = "WARN"
 c.IdentityProvider.token = os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24)
 
 # Nothing else answers here: whatever extensions this environment switches on stay off.
-ours = ("geolab.service.jupyter", "geolab.service.pages")  # which loads Voila itself
+ours = ("geolab.service.companions", "geolab.service.jupyter", "geolab.service.pages")  # which loads Voila
 found = ExtensionConfigManager(read_config_path=jupyter_config_path()).get_jpserver_extensions()
 c.ServerApp.jpserver_extensions = {name: name in ours for name in (*found, "voila.server_extension", *ours)}
 c.ServerApp.authorizer_class = "geolab.service.authorizer.PagesOnly"

@@ -10,6 +10,8 @@ Voila lists every notebook below root_dir: for readers let it hold only what the
 import os
 from pathlib import Path
 
+from geolab.service import lab
+
 c = get_config()  # noqa: F821 (traitlets puts it here)
 
 # The page template lies beside this file. It is an nbconvert template folder on purpose: Voila
@@ -19,7 +21,14 @@ os.environ["JUPYTER_PATH"] = os.pathsep.join(
     [str(here / "share"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
 )
 
-c.ServerApp.jpserver_extensions = {"geolab.service.jupyter": True, "voila.server_extension": True}
+c.ServerApp.jpserver_extensions = {
+    "geolab.service.jupyter": True,
+    "geolab.service.companions": True,
+    "voila.server_extension": True,
+}
+
+# Cards of the launcher: the notebooks, the apps, MLflow. They lead to addresses of this server.
+c.ServerProxy.servers = lab.cards(here.parent / "notebooks", Path.cwd(), here / "icons")
 
 # Nothing is asked of other servers: neither news nor newer versions of JupyterLab.
 c.LabApp.news_url = None

@@ -14,6 +14,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
 from tornado import web
 from tornado.routing import Matcher, Rule
+from voila.handler import BaseVoilaHandler
 
 if TYPE_CHECKING:
     from jupyter_server.auth.identity import User
@@ -68,7 +69,7 @@ class _Elsewhere(Matcher):
         return {}
 
 
-class NothingHere(JupyterHandler):
+class NothingHere(BaseVoilaHandler):
     """404 in our own look, to whatever is asked."""
 
     async def prepare(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -83,6 +84,7 @@ class NothingHere(JupyterHandler):
         """Nothing is done here that could be done for somebody else."""
 
 
-def close(application: Application, base_url: str) -> None:
+def close(application: Application, base_url: str, voila_configuration: Any) -> None:
     """Answer 404 to whatever is not in OPEN, before any other handler is looked for."""
-    application.default_router.rules.insert(0, Rule(_Elsewhere(base_url), NothingHere))
+    given = {"voila_configuration": voila_configuration}
+    application.default_router.rules.insert(0, Rule(_Elsewhere(base_url), NothingHere, given))

@@ -91,7 +91,7 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
     server.web_app.add_handlers(".*$", ours)
     rules = server.web_app.default_router.rules
     rules.insert(0, rules.pop(-2))  # before Voila's own, which were added first
-    authorizer.close(server.web_app, base_url)
+    authorizer.close(server.web_app, base_url, theirs["voila_configuration"])
     models.attach(server)
 
 
