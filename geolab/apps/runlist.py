@@ -22,7 +22,7 @@ COLUMNS = (
     parts.Column("what", "What"),
     parts.Column("progress", "Progress", "bar"),
     parts.Column("created", "Asked for", "date"),
-    parts.Column("took", "Took"),
+    parts.Column("took", "Took", "short"),
 )
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 WATCH_S = 1.0  # between figures
 RECONCILE_S = 5.0  # between looks for runs whose owner is gone
-STOP_S = 15.0  # for what runs to end
 FILE = "pipelines/yearly_change.yaml"
 
 
@@ -174,16 +172,11 @@ def _workers(pipeline: Pipeline) -> int:
 # ---------------------------------------------------------------- status and report
 
 
-def _as_last_run(args: argparse.Namespace, ledger: Ledger) -> Pipeline:
-    """The pipeline with the parameters of its last run, if none are given; what they name may be gone."""
-    from geolab.pipeline import search, spec
+def _as_last_run(args: argparse.Namespace) -> Pipeline:
+    """The pipeline with the parameters of its last run, if none are given."""
+    from geolab.pipeline import control
 
-    given: dict[str, Any] = dict(_given(args))
-    control = ledger.control(spec.name_of(args.file))
-    if not given and control is not None:
-        known = spec.parameters_of(args.file)  # the file may have changed since
-        given = {name: value for name, value in control.parameters.items() if name in known}
-    return search.settled(spec.load(args.file, given), settings.load())
+    return control.as_last_run(args.file, dict(_given(args)), settings.load())
 
 
 def show_status(args: argparse.Namespace) -> int:
@@ -194,7 +187,7 @@ def show_status(args: argparse.Namespace) -> int:
 
     found = settings.load()
     ledger = open_ledger(found)
-    pipeline = _as_last_run(args, ledger)
+    pipeline = _as_last_run(args)
     if args.watch:
         return _watch(pipeline, found, ledger, as_json=args.json)
     reconcile(found, ledger)
@@ -247,7 +240,7 @@ def write_report(args: argparse.Namespace) -> int:
     ledger = open_ledger(found)
     out = Path(args.out)
     report.check_name(out)
-    pipeline = _as_last_run(args, ledger)
+    pipeline = _as_last_run(args)
     reconcile(found, ledger)
     report.write(out, pipeline, found)
     print(f"wrote {out}")
@@ -262,48 +255,30 @@ def pause(args: argparse.Namespace) -> int:
 
 
 def resume(args: argparse.Namespace) -> int:
-    control = _set(args, "active")
-    return _told(args, control, "active; where nobody drives it: geolab pipeline run, or geolab worker")
+    changed = _set(args, "active")
+    return _told(args, changed, "active; where nobody drives it: geolab pipeline run, or geolab worker")
 
 
 def stop(args: argparse.Namespace) -> int:
-    """End all runs: their owners see the wish in the ledger, whoever and wherever they are."""
-    from geolab.jobs import record
-    from geolab.jobs.ledger import open_ledger
-    from geolab.jobs.reconcile import reconcile
+    from geolab.pipeline import control, spec
 
-    found = settings.load()
-    control = _set(args, "stopped")
-    ledger, deadline = open_ledger(found), time.monotonic() + STOP_S
-    while True:
-        active = ledger.runs(states=record.ACTIVE, pipeline=control.name)
-        for run in active:
-            if not run.cancel:
-                ledger.update(run.id, record.ask_to_cancel)
-        reconcile(found, ledger)
-        if not active or time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    left = len(ledger.runs(states=record.ACTIVE, pipeline=control.name))
+    name, file = spec.name_of(args.file), _file(args)
+    left = control.stop(name, settings.load(), file=file)
     still = f"; {left} of its runs have not ended yet: see geolab pipeline status" if left else ""
-    _told(args, control, f"stopped; the next `geolab pipeline run` goes on from here{still}")
+    stopped = control.find(name, settings.load())
+    _told(args, stopped, f"stopped; the next `geolab pipeline run` goes on from here{still}")
     return 1 if left else 0
 
 
 def _set(args: argparse.Namespace, state: str) -> Control:
     """The pipeline's control, in a new state."""
-    from geolab.jobs.ledger import Control, open_ledger
-    from geolab.pipeline import spec
+    from geolab.pipeline import control, spec
 
-    name = spec.name_of(args.file)
-    file = str(Path(args.file).expanduser().absolute())
+    return control.set_state(spec.name_of(args.file), state, settings.load(), file=_file(args))
 
-    def change(control: Control | None) -> Control:
-        return replace(control or Control(name, file=file), state=state)
 
-    changed = open_ledger(settings.load()).change_control(name, change)
-    assert changed is not None
-    return changed
+def _file(args: argparse.Namespace) -> str:
+    return str(Path(args.file).expanduser().absolute())
 
 
 def _told(args: argparse.Namespace, control: Control, text: str) -> int:

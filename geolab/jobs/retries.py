@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from geolab.jobs.ledger import Ledger, open_ledger
 from geolab.jobs.processes import Owner
 from geolab.jobs.reconcile import reconcile
 from geolab.jobs.record import NOBODY, Record
-from geolab.jobs.submission import Submitted, describe, submit
+from geolab.jobs.submission import Submitted, describe, enqueue, submit
 from geolab.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -74,13 +75,23 @@ def retry(run_id: str, *, settings: Settings | None = None) -> Submitted:
     was, BadInput for a run that succeeded or is in progress.
     """
     settings = settings or settings_module.load()
+    return _once_more(run_id, settings, submit)
+
+
+def ask_again(run_id: str, *, settings: Settings | None = None) -> Submitted:
+    """The same, put into the ledger for whoever takes it: a driver or a worker. Nothing is started."""
+    settings = settings or settings_module.load()
+    return _once_more(run_id, settings, enqueue)
+
+
+def _once_more(run_id: str, settings: Settings, ask: Callable[..., Submitted]) -> Submitted:
     ledger = open_ledger(settings)
     reconcile(settings, ledger)
     run = ledger.get(run_id)
     if run.active or run.state == "succeeded":
         raise BadInput("run", found=f"{run.id}, which is {run.state}", expected="one that did not succeed")
     asked = _asked(Path(run.folder)) if run.folder else {}
-    return submit(
+    return ask(
         _notebook_of(run, asked),
         run.parameters,
         settings=settings,

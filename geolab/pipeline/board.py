@@ -35,6 +35,7 @@ STATES = (
     *("outdated", "failed", "cancelled", "lost", "blocked"),
 )
 _WAITING, _READY, _QUEUED, _RUNNING, _SUCCEEDED, _OUTDATED, _FAILED, _CANCELLED, _LOST, _BLOCKED = range(10)
+NONE = 255
 _ACTIVE = {f.QUEUED: _QUEUED, f.RUNNING: _RUNNING}
 
 MOST_INTERRUPTIONS = 5  # of one key, in a row
@@ -238,6 +239,10 @@ class Board:
     def counts_of(self, stage: str) -> dict[str, int]:
         """The same of one stage."""
         return _named(self._bins(stage))
+
+    def states_of(self, stage: str) -> NDArray[np.uint8]:
+        """The state of each node as its place in STATES, in the stage's shape; NONE where there is none."""
+        return np.where(self.pipeline.present[stage], self._stages[stage].state, NONE).astype(np.uint8)
 
     def _bins(self, stage: str) -> Any:
         return np.bincount(self._stages[stage].state[self.pipeline.present[stage]], minlength=len(STATES))

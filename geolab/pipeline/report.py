@@ -64,17 +64,22 @@ def check_name(out: Path) -> None:
 def write(out: Path, pipeline: Pipeline, settings: Settings) -> None:
     """Write the report of now; its kind is that of the file's name."""
     check_name(out)
+    text = text_of(out.suffix.lower(), pipeline, settings, folder=out.absolute().parent)
+    store.write_bytes(out.absolute(), text.encode("utf-8", "replace"))
+
+
+def text_of(kind: str, pipeline: Pipeline, settings: Settings, *, folder: Path | None = None) -> str:
+    """The report of now. kind: one of KINDS; folder: where a page will lie, for its links to notebooks."""
     board = watch.board_of_now(pipeline, settings)
     each = entries(board)
-    kind = out.suffix.lower()
     if kind == ".csv":
-        text = as_csv(each)
-    elif kind == ".json":
-        text = as_json(pipeline, board, each)
-    else:
-        figures = watch.figures(pipeline, settings, board)
-        text = page.page(pipeline, figures, list(each), folder=out.absolute().parent, now=datetime.now(UTC))
-    store.write_bytes(out.absolute(), text.encode("utf-8", "replace"))
+        return as_csv(each)
+    if kind == ".json":
+        return as_json(pipeline, board, each)
+    figures = watch.figures(pipeline, settings, board)
+    return page.page(
+        pipeline, figures, list(each), folder=folder or settings.home.absolute(), now=datetime.now(UTC)
+    )
 
 
 def entries(board: Board) -> Iterator[Entry]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from geolab.apps.parts.cards import Cards
 from geolab.apps.parts.copy import Copy
 from geolab.apps.parts.curves import Curves
+from geolab.apps.parts.download import Download
 from geolab.apps.parts.folds import Fold, Tabs, fold, tabs
 from geolab.apps.parts.log import Log
+from geolab.apps.parts.matrix import Grid, Matrix
 from geolab.apps.parts.plain import (
     box,
     button,
@@ -37,8 +39,11 @@ __all__ = [
     "Column",
     "Copy",
     "Curves",
+    "Download",
     "Fold",
+    "Grid",
     "Log",
+    "Matrix",
     "Progress",
     "Table",
     "Tabs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _KINDS = {
-    "ok": ("ok", "succeeded", "done", "active", "ready", "production", "served"),
+    "ok": ("ok", "succeeded", "done", "active", "production", "served"),
     "run": ("running", "run", "started"),
     "warn": ("warn", "cancelled", "low", "paused", "outdated", "blocked", "rejected", "lost"),
     "fail": ("fail", "failed", "broken", "error"),

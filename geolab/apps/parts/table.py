@@ -13,14 +13,14 @@ from geolab.apps.parts import assets
 from geolab.apps.parts.base import Part, texts
 from geolab.errors import BadInput
 
-KINDS = ("text", "number", "date", "state", "bar", "thumb", "link")
+KINDS = ("text", "short", "number", "date", "state", "bar", "thumb", "link")
 SELECT = ("none", "one", "many")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. kind: text, number, date (RFC 3339), state, bar (0..1), thumb (an address on this
-    origin) or link ({"text", "href"}); unit: behind each number."""
+    """One column. kind: text, short (on one line), number, date (RFC 3339), state, bar (0..1),
+    thumb (an address on this origin) or link ({"text", "href"}); unit: behind each number."""
 
     key: str
     title: str

@@ -1,6 +1,6 @@
 // What all widgets of the pages share. Text goes into textContent, addresses through `here`.
 const STATES = {
-  ok: ["ok", "succeeded", "done", "active", "ready", "production", "served"],
+  ok: ["ok", "succeeded", "done", "active", "production", "served"],
   run: ["running", "run", "started"],
   warn: ["warn", "cancelled", "low", "paused", "outdated", "blocked", "rejected", "lost"],
   fail: ["fail", "failed", "broken", "error"],
