@@ -92,7 +92,8 @@ def test_what_is_not_there_is_not_found(server, path, words):
 @pytest.mark.parametrize(
     "query",
     ["bidx=9", "bidx=x", "rescale=2,1", "rescale=0,1&rescale=0,1&rescale=0,1&bidx=1", "colormap=jet",
-     "url=file:///etc/passwd", "expression=b1", "bidx=1&bidx=1&bidx=1&colormap=cividis"],
+     "url=file:///etc/passwd", "expression=b9", "expression=eval(b1)", "expression=b1&expression=b2",
+     "threshold=0.5", "threshold=2", "colormap=gray&colormap=gray", "bidx=1&bidx=1&bidx=1&colormap=cividis"],
 )  # fmt: skip
 def test_parameters_out_of_bounds_are_refused_in_a_line(server, place, query):
     answer = server.get(f"geolab/tiles/town/up/data/{place}.png?{query}")

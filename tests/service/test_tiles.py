@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyproj import Transformer
+from rasterio.transform import Affine
 
 from geolab import catalog, raster
+from geolab.change import products
 from geolab.errors import BadInput, FileRejected
 from geolab.service import tiles
-from geolab.service.tiles import draw
+from geolab.service.tiles import draw, sample, sources
 
 EDGE_M = 20037508.342789244
 
@@ -120,15 +124,9 @@ def test_an_overview_is_used_when_it_has_the_resolution_and_looks_the_same(tmp_p
     plain = decode(tiles.render(str(path), tile)).astype(int)
     with rasterio.open(path, "r+") as dataset:
         dataset.build_overviews([2, 4, 8, 16], rasterio.enums.Resampling.average)
-    with raster.open_raster(path) as dataset:
-        assert [draw._overview(dataset, zoom) for zoom in (18, 16, 15, 14, 13, 5)] == [
-            None,
-            None,
-            0,
-            1,
-            2,
-            3,
-        ]
+    head = sources.header(sources.source(str(path)))
+    levels = [draw.overview(head, zoom) for zoom in (18, 16, 15, 14, 13, 5)]
+    assert levels == [None, None, 0, 1, 2, 3]
     quick = decode(tiles.render(str(path), tile)).astype(int)
     both = (plain[..., 3] == 255) & (quick[..., 3] == 255)
     assert both.mean() > 0.3
@@ -223,8 +221,19 @@ def test_a_request_becomes_a_tile():
         (("1", "0", "0", "png"), {"rescale": ["0,1,2"]}, "rescale"),
         (("1", "0", "0", "png"), {"rescale": ["0,1"] * 4}, "rescale"),
         (("1", "0", "0", "png"), {"colormap": ["jet"]}, "colormap"),
-        (("1", "0", "0", "png"), {"colormap": ["cividis"], "bidx": ["1", "2", "3"]}, "bidx"),
-        (("1", "0", "0", "png"), {"expression": ["b1/b2"]}, "tile query"),
+        (("1", "0", "0", "png"), {"colormap": ["cividis"], "bidx": ["1", "2", "3"]}, "colormap"),
+        (("1", "0", "0", "png"), {"colormap": ["gray", "gray"]}, "colormap"),
+        (("1", "0", "0", "png"), {"colormap": ["uncertain"]}, "colormap"),
+        (("1", "0", "0", "png"), {"colormap": ["gray"], "threshold": ["0.5"]}, "colormap"),
+        (("1", "0", "0", "png"), {"colormap": ["change"], "expression": ["b1"]}, "colormap"),
+        (("1", "0", "0", "png"), {"expression": ["b1/b2", "b1"]}, "expression"),
+        (("1", "0", "0", "png"), {"expression": ["eval(b1)"]}, "expression"),
+        (("1", "0", "0", "png"), {"expression": ["b1"], "bidx": ["1"]}, "bidx"),
+        (("1", "0", "0", "png"), {"threshold": ["1.01"]}, "threshold"),
+        (("1", "0", "0", "png"), {"threshold": ["nan"]}, "threshold"),
+        (("1", "0", "0", "png"), {"threshold": ["-0"]}, "threshold"),
+        (("1", "0", "0", "png"), {"threshold": ["0.5"], "rescale": ["0,1"]}, "threshold"),
+        (("1", "0", "0", "png"), {"threshold": ["0.5"], "expression": ["b1"]}, "threshold"),
         (("1", "0", "0", "png"), {"url": ["file:///etc/passwd"]}, "tile query"),
     ],
 )
@@ -268,3 +277,225 @@ def test_a_file_made_anew_is_stretched_anew(tmp_path, world):
         dataset.write(dataset.read() // 2)
     assert tiles.stretch(str(path), (1,), "first") == before
     assert tiles.stretch(str(path), (1,), "second") != before
+
+
+# ---------------------------------------------------------------- the quick way and GDAL's
+
+
+GRIDS = {
+    "north up": ("EPSG:32632", Affine(2, 0, 500000, 0, -3, 5300000)),
+    "turned": ("EPSG:32632", Affine.translation(500000, 5300000) @ Affine.rotation(30) @ Affine.scale(2, -3)),
+    "south up": ("EPSG:32632", Affine(2, 0, 500000, 0, 3, 5299000)),
+    "degrees": ("EPSG:4326", Affine(3e-5, 0, 9.0, 0, -2e-5, 47.85)),
+    "mercator": ("EPSG:3857", Affine(2.5, 0, 1001875, 0, -2.5, 6080000)),
+    "polar": ("EPSG:3413", Affine(9.0, 0, -2000, 0, -9.0, -3200000)),
+}
+
+
+def write_field(path: Path, grid: str, *, dtype: str = "uint16", overviews: bool = False, **options) -> None:
+    """A smooth field with a hole, 600 wide and 400 high, two bands."""
+    crs, transform = GRIDS[grid]
+    rows, columns = np.mgrid[0:400, 0:600]
+    field = 2000 + 900 * np.sin(columns / 40) + 700 * np.cos(rows / 30)
+    pixels = np.stack([field, 5000 - field]).astype(dtype)
+    pixels[:, 100:160, 200:320] = 0
+    with rasterio.open(
+        path, "w", driver="GTiff", width=600, height=400, count=2, dtype=dtype, crs=crs, transform=transform,
+        tiled=True, blockxsize=128, blockysize=128, **options,
+    ) as dataset:  # fmt: skip
+        dataset.write(pixels)
+        if overviews:
+            dataset.build_overviews([2, 4], rasterio.enums.Resampling.average)
+
+
+def middle(path: Path, zoom: int) -> tuple[int, int]:
+    with rasterio.open(path) as dataset:
+        place = dataset.transform @ (330, 210)
+        x, y = Transformer.from_crs(dataset.crs, 3857, always_xy=True).transform(*place)
+    side = 2 * EDGE_M / 2**zoom
+    return int((x + EDGE_M) / side), int((EDGE_M - y) / side)
+
+
+@pytest.mark.parametrize("how", ["bilinear", "nearest"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_quick_way_finds_the_pixels_that_gdal_finds(tmp_path, grid, how):
+    path = tmp_path / "field.tif"
+    write_field(path, grid, nodata=0, overviews=True)
+    of = sources.source(str(path))
+    head, compared = sources.header(of), 0
+    for zoom in (14, 15, 16, 17, 18) if grid != "polar" else (12, 13, 14, 16):
+        tile = tiles.Tile(zoom, *middle(path, zoom))
+        level = draw.overview(head, zoom)
+        at = sample.places(sources.header(of, level), *(tile.z, tile.x, tile.y), 256, 0)
+        assert at is not None
+        if at.ratio > sample.MOST_RATIO:
+            continue
+        quick = (sample.smooth if how == "bilinear" else sample.nearest)(of, level, (2, 1), at)
+        slow = draw.warped(of, head, tile, (2, 1), how)
+        assert quick is not None
+        assert slow is not None
+        both = quick[1] & slow[1]
+        compared += int(both.sum())
+        assert np.mean(quick[1] != slow[1]) < 0.02, "the edge of the data lies elsewhere"
+        apart = np.abs(quick[0][:, both].astype(float) - slow[0][:, both].astype(float))
+        slope = 47 * max(1, at.ratio)  # of the field, at most, to a pixel's corner
+        assert apart.mean() < 0.1 * slope
+        assert np.percentile(apart, 99.5) < slope
+    assert compared > 20_000
+
+
+@pytest.mark.parametrize("options", [{"nodata": 0}, {"photometric": "RGB", "alpha": "YES"}, {}])
+def test_what_is_valid_is_what_gdal_says(tmp_path, options):
+    path = tmp_path / "field.tif"
+    if "alpha" in options:
+        write_field(path, "turned")
+        with rasterio.open(path, "r+") as dataset:
+            mask = np.ones((400, 600), bool)
+            mask[100:160, 200:320] = False
+            dataset.write_mask(mask)
+    else:
+        write_field(path, "turned", **options)
+    tile = tiles.Tile(16, *middle(path, 16))
+    of = sources.source(str(path))
+    at = sample.places(sources.header(of), tile.z, tile.x, tile.y, 256, 0)
+    assert at is not None
+    quick = sample.nearest(of, None, (1,), at)
+    slow = draw.warped(of, sources.header(of), tile, (1,), "nearest")
+    assert quick is not None
+    assert slow is not None
+    assert np.mean(quick[1] != slow[1]) < 0.01
+    assert quick[1].mean() < 0.95 if options else True
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex64"])
+def test_pixels_of_any_kind_are_drawn(tmp_path, dtype):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up", dtype=dtype)
+    picture = decode(tiles.render(str(path), tiles.Tile(15, *middle(path, 15))))
+    assert picture[..., :3][picture[..., 3] > 0].std() > 20
+
+
+def test_a_second_tile_reads_no_block_that_the_first_has_read(tmp_path, monkeypatch):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up")
+    x, y = middle(path, 16)
+    tiles.render(str(path), tiles.Tile(16, x, y, limits=((0, 5000),)))
+    monkeypatch.setattr(sources, "_read", lambda *_: pytest.fail("a block was read again"))
+    inner = tiles.Tile(17, 2 * x, 2 * y, limits=((0, 5000),))
+    assert decode(tiles.render(str(path), inner)).shape == (256, 256, 4)
+
+
+def test_many_threads_read_a_block_once(tmp_path, monkeypatch):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up")
+    tile, read, original = tiles.Tile(16, *middle(path, 16), limits=((0, 5000),)), [], sources._read
+    monkeypatch.setattr(sources, "_read", lambda *given: read.append(given) or original(*given))
+    with ThreadPoolExecutor(8) as pool:
+        pictures = set(pool.map(lambda _: tiles.render(str(path), tile), range(24)))
+    assert len(pictures) == 1
+    assert len(read) == len(set(read)) > 0
+
+
+# ---------------------------------------------------------------- band math and probabilities
+
+
+def test_an_expression_is_worked_out_at_each_pixel(tmp_path):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up", dtype="float32")
+    query = {"expression": ["(b1-b2)/(b1+b2)"], "rescale": ["-1,1"]}
+    tile = tiles.parse("16", *map(str, middle(path, 16)), "png", query)
+    picture = decode(tiles.render(str(path), tile))
+    at = sample.places(sources.header(sources.source(str(path))), tile.z, tile.x, tile.y, 256, 0)
+    assert at is not None
+    inside = (at.columns >= 0) & (at.columns < 600) & (at.rows >= 0) & (at.rows < 400)
+    field = 2000 + 900 * np.sin((at.columns - 0.5) / 40) + 700 * np.cos((at.rows - 0.5) / 30)
+    hole = (np.abs(at.columns - 260) < 62) & (np.abs(at.rows - 130) < 32)
+    expected = ((2 * field - 5000) / 5000 + 1) / 2 * 255
+    sure = inside & ~hole
+    assert sure.sum() > 5000
+    assert np.abs(picture[..., 0].astype(float) - expected)[sure].max() < 2
+    assert (picture[..., 3][(np.abs(at.columns - 260) < 58) & (np.abs(at.rows - 130) < 28)] == 0).all(), (
+        "0 / 0"
+    )
+
+
+def test_three_expressions_are_colours_and_a_ramp_colours_one(tmp_path):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up")
+    place = ("16", *map(str, middle(path, 16)), "png")
+    three = decode(tiles.render(str(path), tiles.parse(*place, {"expression": ["b1,b2,b1-b1"]})))
+    seen = three[three[..., 3] > 0]
+    assert seen[:, 0].std() > 20
+    assert seen[:, 1].std() > 20
+    assert seen[:, 2].std() == 0
+    one = decode(
+        tiles.render(str(path), tiles.parse(*place, {"expression": ["b1"], "colormap": ["balance"]}))
+    )
+    assert len(np.unique(one[..., :3].reshape(-1, 3), axis=0)) > 50
+    with pytest.raises(BadInput, match="band 3"):
+        tiles.render(str(path), tiles.parse(*place, {"expression": ["b3"]}))
+
+
+@pytest.fixture
+def probability(tmp_path) -> Path:
+    """Levels 0..254 from west to east, and a corner of nothing."""
+    levels = np.tile(np.arange(300) * 254 // 299, (200, 1)).astype("uint8")
+    levels[:50, :40] = 255
+    path = tmp_path / "probability.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=300, height=200, count=1, dtype="uint8", crs="EPSG:3857", nodata=255,
+        transform=Affine(2, 0, 1001875, 0, -2, 6080000),
+    ) as dataset:  # fmt: skip
+        dataset.write(levels, 1)
+    return path
+
+
+PLACE = ("17", str(int((1002125 + EDGE_M) / (2 * EDGE_M) * 2**17)),
+         str(int((EDGE_M - 6079800) / (2 * EDGE_M) * 2**17)))  # fmt: skip
+
+
+def levels_at(path: Path, tile: tiles.Tile) -> np.ndarray:
+    """The level below the centre of every pixel of the tile, 255 outside, one by one."""
+    with rasterio.open(path) as dataset:
+        pixels, inverse = dataset.read(1), ~dataset.transform
+    side, out = 2 * EDGE_M / 2**tile.z, np.full((256, 256), 255)
+    for row in range(256):
+        y = EDGE_M - side * (tile.y + (row + 0.5) / 256)
+        for column in range(256):
+            c, r = inverse @ (-EDGE_M + side * (tile.x + (column + 0.5) / 256), y)
+            if 0 <= c < 300 and 0 <= r < 200:
+                out[row, column] = pixels[int(r), int(c)]
+    return out
+
+
+def test_a_threshold_shows_change_exactly_where_the_mask_would(probability, monkeypatch):
+    place, known = PLACE, None
+    for text in ("0.5", "0", "1", "0.25", "0.1378", "0.999"):
+        for form in ("png", "webp"):
+            tile = tiles.parse(*place, form, {"threshold": [text]})
+            picture = decode(tiles.render(str(probability), tile))
+            known = levels_at(probability, tile) if known is None else known
+            changed = products.cut(float(text))[known] == 1
+            assert np.array_equal(picture[..., 3] == 255, changed), text
+            assert set(np.unique(picture[..., 3])) <= {0, 255}
+            assert (picture[changed][:, :3] == (0xE8, 0x59, 0x0C)).all()
+    monkeypatch.setattr(draw, "_read", lambda *_, **__: pytest.fail("the pixels were read again"))
+    tiles.render(str(probability), tiles.parse(*place, "png", {"threshold": ["0.777"]}))
+
+
+def test_uncertain_change_is_fainter_the_closer_to_the_threshold(probability):
+    tile = tiles.parse(*PLACE, "png", {"threshold": ["0.3"], "colormap": ["uncertain"]})
+    opacity = decode(tiles.render(str(probability), tile))[..., 3].astype(int)
+    levels = levels_at(probability, tile)
+    assert (opacity[(levels == 255) | (levels / 254 < 0.3)] == 0).all()
+    shown = [int(opacity[levels == level][0]) for level in range(80, 255) if (levels == level).any()]
+    assert shown == sorted(shown)
+    assert shown[0] < 80
+    assert len(set(shown)) > 50
+
+
+def test_a_threshold_is_for_probabilities_only(tmp_path):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up")
+    with pytest.raises(BadInput, match="levels of probability"):
+        tiles.render(str(path), tiles.parse("16", *map(str, middle(path, 16)), "png", {"threshold": ["0.5"]}))

@@ -22,6 +22,7 @@ from jupyter_server.utils import url_path_join
 
 from geolab import settings
 from geolab.ingest import uploads
+from geolab.service import tiles
 from geolab.service.jupyter.clips import ClipHandler
 from geolab.service.jupyter.downloads import AssetHandler, RunFileHandler, SharedHandler
 from geolab.service.jupyter.pictures import OriginalHandler, PreviewHandler, TileHandler
@@ -47,7 +48,9 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
     os.environ["GEOLAB_BASE_URL"] = base_url
     uploads.clear(workspace)  # what a killed server had half received
     root = url_path_join(base_url, "geolab")
-    server.web_app.add_handlers(".*$", _routes(root, Source(workspace)))
+    source = Source(workspace)
+    source.pool.submit(tiles.warm)
+    server.web_app.add_handlers(".*$", _routes(root, source))
     server.log.info("geolab | workspace %s, tiles at %s/tiles/", workspace.home, root)
 
 

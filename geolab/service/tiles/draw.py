@@ -1,113 +1,42 @@
-"""Map tiles of a raster: what may be asked, how it is drawn, what is kept.
+"""Tiles as pictures. A tile is 256 px of Web Mercator.
 
-A tile is 256 px of Web Mercator. Which bands it shows and between which values comes from
-`display`, so that a tile looks like the figure of the same image.
+Which bands it shows and between which values comes from `display`, so that a tile looks like the
+figure of the same image.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
-import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from morecantile import Tile as MercatorTile
 from morecantile.defaults import tms
-from PIL import Image
 from rasterio.errors import RasterioError
 from rasterio.transform import from_bounds
 from rasterio.warp import transform_bounds
-
-# At the top on purpose: two threads that import rio-tiler at once break its circular imports (9.4.12).
-from rio_tiler.colormap import cmap
 from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
 from rio_tiler.io import Reader
 
 from geolab import display, raster
 from geolab.errors import BadInput, FileRejected
 from geolab.raster import hillshade
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
+from geolab.service.tiles import colors, encode, expression, sample, sources
+from geolab.service.tiles.asked import TILE_PX, Tile
+from geolab.service.tiles.sources import Header, Source
 
 Array = np.ndarray
 Resampling = Literal["nearest", "bilinear"]
-Palette = Mapping[int, tuple[int, int, int, int]]
+Read = tuple[Array, Array]  # pixels [band, y, x] and where all of them are valid [y, x]
 
 warnings.filterwarnings("ignore", category=NoOverviewWarning)  # which one is read is chosen below
 
 MERCATOR = tms.get("WebMercatorQuad")
 WEB_MERCATOR = "EPSG:3857"
-TILE_PX = 256
-DEEPEST_ZOOM = 24  # 1 cm pixels
-CHANGE = (0xE8, 0x59, 0x0C, 255)
-FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
-COLORMAPS = ("change", "cividis", "gray", "hillshade")
-_PARAMETERS = ("bidx", "rescale", "colormap")
-_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,2})?")
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One tile as asked for. bands: numbers from 1, empty for the usual ones; limits: (low, high) each."""
-
-    z: int
-    x: int
-    y: int
-    format: str = "png"
-    bands: tuple[int, ...] = ()
-    limits: display.Limits = ()
-    colormap: str = ""
-
-    @property
-    def content_type(self) -> str:
-        return FORMATS[self.format]
-
-
-def parse(z: str, x: str, y: str, format: str, query: Mapping[str, Sequence[str]]) -> Tile:
-    """The tile that a request's path and query name. Raises BadInput for anything else."""
-    unknown = sorted(set(query) - set(_PARAMETERS))
-    if unknown:
-        raise BadInput("tile query", found=unknown[0][:40], expected=f"only {', '.join(_PARAMETERS)}")
-    zoom = _whole(z, "z", DEEPEST_ZOOM)
-    side = 2**zoom - 1
-    bands = tuple(_whole(text, "bidx", 65535, least=1) for text in query.get("bidx", ()))
-    limits = tuple(_limits(text) for text in query.get("rescale", ()))
-    colormap = (list(query.get("colormap", ())) or [""])[-1]
-    if len(bands) not in (0, 1, 3):
-        raise BadInput("bidx", found=f"{len(bands)} bands", expected="1 or 3")
-    if len(limits) not in (0, 1, 3):
-        raise BadInput("rescale", found=f"{len(limits)} ranges", expected="1, or 3 for three bands")
-    if colormap and colormap not in COLORMAPS:
-        raise BadInput("colormap", found=colormap[:40], expected=" | ".join(COLORMAPS))
-    if colormap and len(bands) > 1:
-        raise BadInput("bidx", found=f"{len(bands)} bands", expected="1 with a colormap")
-    if format not in FORMATS:
-        raise BadInput("tile format", found=format[:10], expected=" | ".join(FORMATS))
-    return Tile(zoom, _whole(x, "x", side), _whole(y, "y", side), format, bands, limits, colormap)
-
-
-def _whole(text: str, name: str, most: int, *, least: int = 0) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise BadInput(name, found=text[:20] or "nothing", expected=f"a whole number from {least} to {most}")
-    return int(text)
-
-
-def _limits(text: str) -> tuple[float, float]:
-    parts = text.split(",")
-    if len(parts) == 2 and all(_NUMBER.fullmatch(p) for p in parts) and float(parts[0]) < float(parts[1]):
-        return float(parts[0]), float(parts[1])
-    raise BadInput("rescale", found=text[:40], expected="low,high with low < high")
-
-
-# ---------------------------------------------------------------- drawing
+LEVELS_BYTES = 32_000_000
+_levels: sources.Kept[Array | None] = sources.Kept(LEVELS_BYTES, lambda a: 200 if a is None else a.nbytes)
 
 
 def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
@@ -117,145 +46,106 @@ def render(uri: str, tile: Tile, *, version: str = "") -> bytes | None:
     Invalid pixels are transparent (white in a JPEG). Raises BadInput when the raster lies nowhere
     on Earth or lacks a band, FileRejected, NotFound.
     """
-    with raster.open_raster(uri) as dataset:
-        if dataset.crs is None and not dataset.gcps[0]:
-            raise BadInput("raster", found="no coordinate system", expected="one, to lie on a map")
-        bands = _bands(dataset, tile)
-        if len(tile.limits) not in (0, 1, len(bands)):
-            raise BadInput("rescale", found=f"{len(tile.limits)} ranges", expected=f"1 or {len(bands)}")
-        palette = _palette(dataset, bands, tile.colormap)
-        overview = _overview(dataset, tile.z)
-    how: Resampling = "nearest" if palette is not None else "bilinear"
+    of = sources.source(uri, version)
+    head = sources.header(of)
+    if head.crs is None and not head.has_gcps:
+        raise BadInput("raster", found="no coordinate system", expected="one, to lie on a map")
     try:
-        image = _read(uri, tile, bands, overview, how, margin=int(tile.colormap == "hillshade"))
+        return _drawn(of, head, tile)
     except RasterioError as error:
         raise FileRejected(uri, f"its pixels can't be read: {error.__cause__ or error}") from error
-    if image is None:
-        return None
-    pixels, valid = _values(image)
-    if palette is not None:
-        return _encode(*_colored(pixels[0], valid, palette), tile.format)
+
+
+def _drawn(of: Source, head: Header, tile: Tile) -> bytes | None:
+    bands = _bands(head, tile)
+    if tile.threshold is not None:
+        return _thresholded(of, head, tile, bands, tile.threshold)
+    if tile.expression:
+        return _calculated(of, head, tile, bands)
+    table = _table(of, head, bands, tile.colormap)
+    if table is not None:
+        found = _read(of, head, tile, bands, "nearest")
+        return None if found is None else _classes(found[0][0], found[1], table, tile.format)
     if tile.colormap == "hillshade":
-        bright = hillshade.shade(pixels[0], valid, _pixel_m(tile))
-        return _encode(np.repeat(bright[None], 3, axis=0), valid[1:-1, 1:-1], tile.format)
-    between = tile.limits or stretch(uri, bands, version)
-    shown = display.stretch(pixels, between * len(bands) if len(between) == 1 else between)
-    if tile.colormap == "cividis":
-        return _encode(*_colored(shown[0], valid, _cividis()), tile.format)
-    return _encode(np.repeat(shown, 3, axis=0) if len(shown) == 1 else shown, valid, tile.format)
-
-
-def _read(
-    uri: str, tile: Tile, bands: tuple[int, ...], overview: int | None, how: Resampling, *, margin: int
-) -> np.ma.MaskedArray | None:
-    """The pixels of a tile, [band, y, x], warped once, straight from the overview that fits.
-
-    margin: pixels more on each side. rio-tiler alone would warp at the raster's own resolution first: at
-    zoom 7 of a 0.5 m raster GDAL then wants 390 GB.
-    """
-    west, south, east, north = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
-    size, more = TILE_PX + 2 * margin, (east - west) / TILE_PX * margin
-    grid = from_bounds(west - more, south - more, east + more, north + more, size, size)
-    options = {} if overview is None else {"overview_level": overview}
-    with raster.open_raster(uri, **options) as dataset:
-        reader = Reader(None, dataset=dataset)  # pyright: ignore[reportCallIssue]
-        try:
-            return reader.tile(
-                tile.x,
-                tile.y,
-                tile.z,
-                indexes=bands,
-                reproject_method=how,
-                buffer=margin,
-                vrt_options={"transform": grid, "width": size, "height": size},
-            ).array
-        except TileOutsideBounds:
-            return None
-
-
-def _pixel_m(tile: Tile) -> float:
-    """Side of the tile's pixels on the ground, in its middle."""
-    box = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
-    return hillshade.ground_m((box.right - box.left) / TILE_PX, (box.top + box.bottom) / 2)
-
-
-def _overview(dataset: DatasetReader, zoom: int) -> int | None:
-    """The coarsest overview that still has the tile's resolution; None for the raster itself."""
-    levels = dataset.overviews(1)
-    if not levels or dataset.crs is None:
+        found = _read(of, head, tile, bands, "bilinear", margin=1)
+        return None if found is None else _relief(*found, tile)
+    _check_limits(tile, len(bands))
+    found = _read(of, head, tile, bands, "bilinear")
+    if found is None:
         return None
-    west, south, east, north = dataset.bounds
-    if dataset.crs.is_geographic:
-        south, north = max(south, -85.0), min(north, 85.0)
-    box = transform_bounds(dataset.crs, WEB_MERCATOR, west, south, east, north)
-    pixel_m = math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / (dataset.width * dataset.height))
-    factor = MERCATOR.matrix(zoom).cellSize / pixel_m
-    fitting = [index for index, level in enumerate(levels) if level <= factor]
-    return fitting[-1] if fitting else None
+    return _stretched(*found, tile.limits or stretch(of.uri, bands, of.version), tile)
 
 
-def _bands(dataset: DatasetReader, tile: Tile) -> tuple[int, ...]:
-    if tile.bands and max(tile.bands) > dataset.count:
+def _stretched(pixels: Array, valid: Array, between: display.Limits, tile: Tile) -> bytes:
+    shown = display.stretch(pixels, between * len(pixels) if len(between) == 1 else between)
+    if tile.colormap and tile.colormap != "gray":
+        rgb = colors.ramp(tile.colormap)[shown[0]][..., :3]
+        return encode.picture(np.moveaxis(rgb, -1, 0), valid, tile.format)
+    return encode.picture(np.repeat(shown, 3, axis=0) if len(shown) == 1 else shown, valid, tile.format)
+
+
+def _classes(values: Array, valid: Array, table: colors.Table, format: str) -> bytes:
+    """Classes [y, x] in their colours; invalid ones are transparent."""
+    inside = valid & (values >= 0) & (values < 256)
+    indices = np.where(inside, values, 0).astype(np.uint8)
+    if inside.all() or table[0, 3] == 0:  # class 0 is transparent: it can stand for nothing
+        return encode.indexed(indices, table, format)
+    rgba = table[indices]
+    return encode.picture(np.moveaxis(rgba[..., :3], -1, 0), np.where(inside, rgba[..., 3], 0), format)
+
+
+def _relief(pixels: Array, valid: Array, tile: Tile) -> bytes:
+    box = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
+    ground_m = hillshade.ground_m((box.right - box.left) / TILE_PX, (box.top + box.bottom) / 2)
+    bright = hillshade.shade(pixels[0], valid, ground_m)
+    return encode.picture(np.repeat(bright[None], 3, axis=0), valid[1:-1, 1:-1], tile.format)
+
+
+# ---------------------------------------------------------------- probabilities and band math
+
+
+def _thresholded(
+    of: Source, head: Header, tile: Tile, bands: tuple[int, ...], threshold: float
+) -> bytes | None:
+    """The pixels are kept: another threshold reads nothing."""
+    if head.dtypes[bands[0] - 1] != "uint8":
         raise BadInput(
-            "bidx", found=max(tile.bands), expected=f"at most {dataset.count}, the number of bands"
+            "threshold",
+            found=f"pixels of {head.dtypes[bands[0] - 1]}",
+            expected="levels of probability, bytes",
         )
-    if tile.bands or tile.colormap:
-        return tile.bands or (1,)
-    colors = [c.name for c in dataset.colorinterp]
-    count = sum(color != "alpha" for color in colors)
-    return display.rgb_bands(dataset.descriptions, colors, count=count)
+    levels = _levels.get((of, bands, tile.z, tile.x, tile.y), lambda: _read_levels(of, head, tile, bands))
+    if levels is None:
+        return None
+    table = colors.probability(threshold, fading=tile.colormap == "uncertain")
+    return encode.indexed(levels, table, tile.format)
 
 
-def _values(array: np.ma.MaskedArray) -> tuple[Array, Array]:
-    """Pixels [band, y, x] and where all of them are valid [y, x]."""
-    pixels = np.ma.getdata(array)
-    pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
-    valid = np.asarray(~np.ma.getmaskarray(array).any(axis=0))
-    if np.issubdtype(pixels.dtype, np.floating):
-        valid &= np.isfinite(pixels).all(axis=0)
-    return pixels, valid
+def _read_levels(of: Source, head: Header, tile: Tile, bands: tuple[int, ...]) -> Array | None:
+    found = _read(of, head, tile, bands, "nearest")
+    return None if found is None else np.where(found[1], found[0][0], colors.NODATA).astype(np.uint8)
 
 
-def _palette(dataset: DatasetReader, bands: tuple[int, ...], colormap: str) -> Palette | None:
-    """The colours of a raster of classes: the change mask's, or the file's own."""
-    if colormap == "change":
-        return {1: CHANGE}
-    if not colormap and len(bands) == 1 and dataset.colorinterp[bands[0] - 1].name == "palette":
-        return dataset.colormap(bands[0])
-    return None
+def _calculated(of: Source, head: Header, tile: Tile, bands: tuple[int, ...]) -> bytes | None:
+    _check_limits(tile, len(tile.expression))
+    found = _read(of, head, tile, bands, "bilinear")
+    if found is None:
+        return None
+    values = _evaluate(tile.expression, bands, found[0])
+    valid = found[1] & np.isfinite(values).all(axis=0)
+    return _stretched(values, valid, tile.limits or _stretch_of(tile.expression, bands, of), tile)
 
 
-@lru_cache(1)
-def _cividis() -> Palette:
-    return {int(value): tuple(rgba) for value, rgba in cmap.get("cividis").items()}  # pyright: ignore[reportAttributeAccessIssue,reportReturnType]
+def _evaluate(trees: tuple[expression.Node, ...], bands: tuple[int, ...], pixels: Array) -> Array:
+    return expression.evaluate(trees, dict(zip(bands, pixels, strict=True)), pixels.shape[1:])
 
 
-def _colored(classes: Array, valid: Array, palette: Palette) -> tuple[Array, Array]:
-    """Classes [y, x] in their colours [3, y, x] and opacity [y, x]; unlisted values are transparent."""
-    table = np.zeros((256, 4), np.uint8)
-    for value, rgba in palette.items():
-        if 0 <= value < 256:
-            table[value] = rgba
-    inside = valid & (classes >= 0) & (classes < 256)
-    rgba = table[np.where(inside, classes, 0).astype(np.uint8)]
-    return np.moveaxis(rgba[..., :3], -1, 0), np.where(inside, rgba[..., 3], 0)
-
-
-def _encode(rgb: Array, opacity: Array, format: str) -> bytes:
-    alpha = opacity.astype(np.uint8) * 255 if opacity.dtype == bool else opacity.astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(np.moveaxis(np.concatenate([rgb, alpha[None]]), 0, -1)))
-    if format == "jpg":
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        image = white
-    options: dict[str, Any] = {
-        "png": {"compress_level": 3},
-        "webp": {"quality": 85, "method": 2},
-        "jpg": {"quality": 88},
-    }[format]
-    buffer = io.BytesIO()
-    image.save(buffer, {"jpg": "JPEG"}.get(format, format.upper()), **options)
-    return buffer.getvalue()
+@lru_cache(256)
+def _stretch_of(trees: tuple[expression.Node, ...], bands: tuple[int, ...], of: Source) -> display.Limits:
+    """The (low, high) of each expression, 2-98 % of an overview."""
+    with raster.open_raster(of.uri) as dataset:
+        values = _evaluate(trees, bands, display.read_sample(dataset, bands))
+    return display.limits(np.where(np.isfinite(values), values, np.nan))
 
 
 @lru_cache(1024)
@@ -265,33 +155,99 @@ def stretch(uri: str, bands: tuple[int, ...], version: str) -> display.Limits:  
         return display.limits(display.read_sample(dataset, bands))
 
 
-# ---------------------------------------------------------------- keeping
+# ---------------------------------------------------------------- bands and pixels
 
 
-class Cache:
-    """The most recently used encoded tiles, up to a number of bytes; None is kept too (nothing there)."""
-
-    def __init__(self, most_bytes: int = 64_000_000):
-        self._most, self._size = most_bytes, 0
-        self._tiles: OrderedDict[str, bytes | None] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> tuple[bool, bytes | None]:
-        """Whether the tile is known, and its bytes."""
-        with self._lock:
-            if key not in self._tiles:
-                return False, None
-            self._tiles.move_to_end(key)
-            return True, self._tiles[key]
-
-    def put(self, key: str, data: bytes | None) -> None:
-        with self._lock:
-            self._size += _cost(data) - (_cost(self._tiles.pop(key)) if key in self._tiles else 0)
-            self._tiles[key] = data
-            while self._size > self._most and len(self._tiles) > 1:
-                _, oldest = self._tiles.popitem(last=False)
-                self._size -= _cost(oldest)
+def _bands(head: Header, tile: Tile) -> tuple[int, ...]:
+    asked = expression.bands(tile.expression) or tile.bands
+    if asked and max(asked) > head.count:
+        raise BadInput(
+            "expression" if tile.expression else "bidx",
+            found=f"band {max(asked)}",
+            expected=f"at most {head.count}, the number of bands",
+        )
+    if asked or tile.colormap or tile.expression or tile.threshold is not None:
+        return asked or (1,)
+    count = sum(color != "alpha" for color in head.colors)
+    return display.rgb_bands(head.descriptions, head.colors, count=count)
 
 
-def _cost(data: bytes | None) -> int:
-    return len(data or b"") + 200
+def _check_limits(tile: Tile, count: int) -> None:
+    if len(tile.limits) not in (0, 1, count):
+        raise BadInput("rescale", found=f"{len(tile.limits)} ranges", expected=f"1 or {count}")
+
+
+def _table(of: Source, head: Header, bands: tuple[int, ...], colormap: str) -> colors.Table | None:
+    """The colours of a raster of classes: the change mask's, or the file's own."""
+    if colormap == "change":
+        return colors.change()
+    if not colormap and len(bands) == 1 and head.colors[bands[0] - 1] == "palette":
+        return colors.classes(sources.colormap(of, bands[0]))
+    return None
+
+
+def _read(
+    of: Source, head: Header, tile: Tile, bands: tuple[int, ...], how: Resampling, *, margin: int = 0
+) -> Read | None:
+    """The pixels of a tile from the overview that fits; None outside. margin: pixels more on each side."""
+    if tile.z > 24 or head.crs is None or head.transform.determinant == 0:
+        return warped(of, head, tile, bands, how, margin=margin)
+    level = overview(head, tile.z)
+    at = sample.places(sources.header(of, level), tile.z, tile.x, tile.y, TILE_PX, margin)
+    if at is None or at.ratio > sample.MOST_RATIO:
+        return warped(of, head, tile, bands, how, margin=margin)
+    return (sample.nearest if how == "nearest" else sample.smooth)(of, level, bands, at)
+
+
+@lru_cache(4096)
+def overview(head: Header, zoom: int) -> int | None:
+    """The coarsest overview that still has the tile's resolution; None for the raster itself."""
+    if not head.overviews or head.crs is None:
+        return None
+    west, south, east, north = head.bounds
+    if head.crs.is_geographic:
+        south, north = max(south, -85.0), min(north, 85.0)
+    box = transform_bounds(head.crs, WEB_MERCATOR, west, south, east, north)
+    pixel_m = math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / (head.width * head.height))
+    factor = MERCATOR.matrix(zoom).cellSize / pixel_m
+    fitting = [index for index, step in enumerate(head.overviews) if step <= factor]
+    return fitting[-1] if fitting else None
+
+
+def warped(
+    of: Source, head: Header, tile: Tile, bands: tuple[int, ...], how: Resampling, *, margin: int = 0
+) -> Read | None:
+    """The same by GDAL's warper, for any raster and any zoom.
+
+    Once, straight from the overview that fits: rio-tiler alone would warp at the raster's own resolution
+    first, and at zoom 7 of a 0.5 m raster GDAL then wants 390 GB.
+    """
+    west, south, east, north = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
+    size, more = TILE_PX + 2 * margin, (east - west) / TILE_PX * margin
+    grid = from_bounds(west - more, south - more, east + more, north + more, size, size)
+    level = overview(head, tile.z)
+    options: dict[str, Any] = {} if level is None else {"overview_level": level}
+    with raster.open_raster(of.uri, **options) as dataset:
+        reader = Reader(None, dataset=dataset)  # pyright: ignore[reportCallIssue]
+        try:
+            image = reader.tile(
+                tile.x,
+                tile.y,
+                tile.z,
+                indexes=bands,
+                reproject_method=how,
+                buffer=margin,
+                vrt_options={"transform": grid, "width": size, "height": size},
+            )
+        except TileOutsideBounds:
+            return None
+    return _values(image.array)
+
+
+def _values(array: np.ma.MaskedArray) -> Read:
+    pixels = np.ma.getdata(array)
+    pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
+    valid = np.asarray(~np.ma.getmaskarray(array).any(axis=0))
+    if np.issubdtype(pixels.dtype, np.floating):
+        valid &= np.isfinite(pixels).all(axis=0)
+    return pixels, valid
