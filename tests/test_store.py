@@ -172,7 +172,12 @@ def test_a_folder_is_listed_name_by_name_and_in_pages(tmp_path: Path, kind: str)
     for name in ("b.tif", "a/x.tif", "c/d/y.tif", ".hidden", "z ü.txt"):
         store.write_bytes(f"{root}/{name}", b"12345")
     found = store.list_folder(root)
-    assert [(one.name, one.size_bytes) for one in found] == [("a/", 0), ("b.tif", 5), ("c/", 0), ("z ü.txt", 5)]
+    assert [(one.name, one.size_bytes) for one in found] == [
+        ("a/", 0),
+        ("b.tif", 5),
+        ("c/", 0),
+        ("z ü.txt", 5),
+    ]
     assert [one.is_folder for one in found] == [True, False, True, False]
     assert store.list_folder(f"{root}/", limit=2) == found[:2]
     assert store.list_folder(root, after="b.tif") == found[2:]

@@ -21,7 +21,7 @@ STACK = (
     "numpy", "pandas", "rasterio", "shapely", "pyproj", "PIL.Image", "psutil",
     "ipywidgets", "anywidget", "ipyleaflet",
     "geolab.jobs.submission", "geolab.jobs.listing", "geolab.jobs.panel", "geolab.jobs.parameters",
-    "geolab.catalog", "geolab.display", "geolab.maps.origin",
+    "geolab.catalog", "geolab.display", "geolab.maps.origin", "geolab.track.loaded",
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.iostream",
     "ipykernel.displayhook", "IPython.core.completerlib", "IPython.extensions.storemagic",
     "geolab.jobs.ending", "geolab.jobs.forked", NAME,

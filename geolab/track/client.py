@@ -26,7 +26,7 @@ def client(settings: Settings) -> MlflowClient:
     """The client of this process (a forked one makes its own); the first one makes the tables."""
     key = (os.getpid(), settings.tracking_uri)
     if key not in _clients:
-        client_class = _import_client()
+        client_class = import_client()
         with _database_ready(settings.tracking_uri):
             _clients[key] = client_class(settings.tracking_uri, registry_uri=settings.tracking_uri)
     return _clients[key]
@@ -65,7 +65,7 @@ def _database_ready(uri: str) -> Iterator[None]:
         lock.write(__version__)
 
 
-def _import_client() -> type[MlflowClient]:
+def import_client() -> type[MlflowClient]:
     """MLflow, told before its import to send nothing and to say only what matters."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")

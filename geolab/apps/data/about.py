@@ -49,9 +49,9 @@ def words(told: Document) -> widgets.Widget:
 def _words(told: Document) -> dict[str, Any]:
     keywords = told.get("keywords")
     return {
-        "Collection": one_line(told.get("title") or told.get("id") or "", 200),
+        "Name": one_line(told.get("title") or told.get("id") or "", 200),
         "Licence": parts.html(licence(told)),
-        "Contacts": parts.html(contacts(told)),
+        "Contacts": parts.html(listed) if (listed := contacts(told)) else "",
         "DOI": parts.html(doi(str(told.get("sci:doi") or ""))) if told.get("sci:doi") else "",
         "Citation": one_line(told.get("sci:citation") or "", 500),
         "Keywords": one_line(", ".join(map(str, keywords)), 300) if isinstance(keywords, list) else "",

@@ -258,12 +258,12 @@ def key_of(item: Item) -> str:
 
 def card(item: Item) -> dict[str, Any]:
     """An item as a card."""
-    told = [origin.role(item), facts.time(item), facts.resolution(item["properties"])]
+    told = [origin.role(item), facts.days(item), facts.resolution(item["properties"])]
     return {
         "id": key_of(item),
         "title": one_line(origin.title(item), 120),
         "note": " · ".join(one for one in told if one),
-        "thumb": origin.preview_url(item),
+        "thumb": origin.preview_url(item) if facts.has_picture(item) else "",
     }
 
 
@@ -273,7 +273,7 @@ def line(item: Item) -> dict[str, Any]:
     return {
         **card(item),
         "role": origin.role(item),
-        "time": facts.time(item),
+        "time": facts.days(item),
         "collection": one_line(item.get("collection") or "", 80),
         "resolution": facts.resolution(item["properties"]),
         "size": facts.size(sum(n for n in sizes if isinstance(n, int))),

@@ -104,6 +104,15 @@ def main(item: Item) -> dict[str, str]:
     return {name: one_line(text, LONGEST) for name, text in told.items() if text}
 
 
+def days(item: Item) -> str:
+    """The day, or the first and the last; "" if none is told."""
+    properties = item["properties"]
+    if properties.get("datetime"):
+        return _moment(properties["datetime"])[:10]
+    ends = [_moment(properties.get(name))[:10] for name in ("start_datetime", "end_datetime")]
+    return " to ".join(dict.fromkeys(one for one in ends if one))
+
+
 def time(item: Item) -> str:
     """When: a moment in UTC, or from when to when; "" if it is not told."""
     properties = item["properties"]
@@ -225,6 +234,12 @@ def kind(asset: Mapping[str, Any]) -> str:
     written = str(asset.get("type") or "")
     roles = ", ".join(str(role) for role in asset.get("roles") or ())
     return one_line(_TYPES.get(written, written or roles or "file"), 120)
+
+
+def has_picture(item: Item) -> bool:
+    """Whether the server can draw a small picture of the item."""
+    known = [asset for asset in item["assets"].values() if isinstance(asset, Mapping)]
+    return any(is_raster(asset) or str(asset.get("type") or "").startswith("image/") for asset in known)
 
 
 def is_raster(asset: Mapping[str, Any]) -> bool:

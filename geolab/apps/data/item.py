@@ -42,15 +42,13 @@ def build(page: Page, item: Item, on_back: Callable[[], None]) -> widgets.Widget
     back = parts.button("All data", on_back, hint="Back to the catalogue")
     description = str(item["properties"].get("description") or "")
     words = [parts.text(one_line(description, 2000))] if description else []
-    left = parts.stack(*words, pixels(page, item), use_in(page, item))
-    right = parts.stack(parts.card("Facts", parts.facts(facts.main(item))), share_card(page, item))
+    known = parts.card("Facts", parts.facts(facts.main(item)), *properties(item))
+    left = parts.stack(*words, pixels(page, item), use_in(page, item), files(item), lineage_card(page, item))
+    right = parts.stack(known, share_card(page, item), collection_card(page, item))
     return parts.stack(
         parts.row(back, parts.heading(title)),
         parts.grid(left, right, columns="minmax(0, 2fr) minmax(260px, 1fr)"),
-        files(item),
-        lineage_card(page, item),
-        collection_card(page, item),
-        more(item),
+        stac(item),
     )
 
 
@@ -71,18 +69,27 @@ def pixels(page: Page, item: Item) -> widgets.Widget:
 
 
 def _draw(page: Page, item: Item, place: widgets.Box) -> None:
-    from geolab import maps  # ipyleaflet loads with it
-
     try:
-        if not item.get("bbox"):
-            place.children = (parts.empty("This item says no place on Earth."),)
-            return
-        place.children = (maps.explore([item], height=MAP_HEIGHT),)
+        shown = chart(item) if item.get("bbox") else parts.empty("This item says no place on Earth.")
+        place.children = (shown,)
     except GeolabError as error:
         place.children = (parts.figure(origin.preview_url(item), str(error)),)
     except Exception as error:  # noqa: BLE001 (said on the page, and logged)
         place.children = (parts.figure(origin.preview_url(item), "Preview"),)
         page.fault(error)
+
+
+def chart(item: Item) -> widgets.Widget:
+    """A small map of nothing but the item's pixels and outline."""
+    from geolab import maps  # ipyleaflet loads with it
+    from geolab.maps.furniture import empty_map
+
+    made = empty_map(maps.bounds([item]), height=MAP_HEIGHT)
+    maps.add_items(made, [item])
+    for layer in made.layers:
+        if layer.has_trait("visible"):
+            layer.set_trait("visible", True)  # there is nothing else to see
+    return made
 
 
 def use_in(page: Page, item: Item) -> widgets.Widget:
@@ -132,15 +139,16 @@ def collection_card(page: Page, item: Item) -> widgets.Widget:
     return parts.card("Collection", about.said(told), parts.link("Everything in this collection", href))
 
 
-def more(item: Item) -> widgets.Widget:
-    """All other properties, and the STAC JSON."""
-    text = json.dumps(item, indent=2, ensure_ascii=False)
+def properties(item: Item) -> list[widgets.Widget]:
+    """All other properties, folded; nothing without any."""
     others = facts.others(item)
-    folds: list[widgets.Widget] = []
-    if others:
-        folds.append(parts.fold("Every property", parts.facts(others)))
-    json_fold = parts.fold("STAC JSON", text[:LONGEST_JSON])
-    return parts.stack(*folds, json_fold, parts.Copy("Copy STAC JSON", text[:LONGEST_JSON], shown=False))
+    return [parts.fold("Every property", parts.facts(others))] if others else []
+
+
+def stac(item: Item) -> widgets.Widget:
+    """The item as STAC says it."""
+    text = json.dumps(item, indent=2, ensure_ascii=False)[:LONGEST_JSON]
+    return parts.stack(parts.fold("STAC JSON", text), parts.Copy("Copy STAC JSON", text, shown=False))
 
 
 # ---------------------------------------------------------------- where it comes from
