@@ -29,7 +29,8 @@ Array = NDArray[Any]
 WINDOW_PX = 2048  # side of the windows that are read
 MOST_VALUES = 64  # a raster with more values than this is an image, not a label
 
-_PROBABILITIES = np.arange(LEVELS) / (LEVELS - 1)
+TOP_LEVEL = LEVELS - 1  # of a probability of 1
+_PROBABILITIES = np.arange(LEVELS) / TOP_LEVEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def lowest_level(threshold: float) -> int:
 def check(info: raster.Info) -> None:
     """Nothing, if the header is that of a probability map of detection. Raises FileRejected."""
     scale = info.scales[0] if info.scales else 1.0
-    if (info.count, info.dtype, info.nodata) == (1, "uint8", NODATA) and abs(scale * (LEVELS - 1) - 1) < 1e-6:
+    if (info.count, info.dtype, info.nodata) == (1, "uint8", NODATA) and abs(scale * TOP_LEVEL - 1) < 1e-6:
         return
     found = f"{info.count} band(s) of {info.dtype}, nodata {info.nodata}, scale {scale:.4g}"
     raise FileRejected(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -28,8 +29,9 @@ class Change(widgets.VBox):
     """Either the question (a pair, a method) or its answer (a run)."""
 
     def __init__(self, page: Page):
-        self.page, self.panel = page, None
-        super().__init__([])
+        self.page, self.panel, self.place = page, None, parts.stack()
+        look = Path(__file__).with_name("look.css").read_text(encoding="utf-8")
+        super().__init__([parts.html(f"<style>{look}</style>", "geolab-hidden"), self.place])
         self.add_class("geolab-box")
         self.add_class("geolab-stack")
         if page.asked["run"]:
@@ -43,7 +45,7 @@ class Change(widgets.VBox):
         """Show the way to a new detection."""
         from geolab.apps.change.ask import Ask
 
-        self.children = (
+        self.place.children = (
             parts.heading("Find what changed"),
             Ask(self.page, self.show_run),
             parts.heading("Recent detections"),
@@ -55,14 +57,14 @@ class Change(widgets.VBox):
     def show_run(self, run_id: str) -> None:
         """Show a run: as it goes, then what it found."""
         self.page.remember(run=run_id)
-        self.children = (parts.skeleton(4),)
+        self.place.children = (parts.skeleton(4),)
         self.page.aside(lambda: _looked(run_id, self.page), self._looked)
 
     def _looked(self, found: tuple[View | None, Detection | GeolabError | None]) -> None:
         view, made = found
         if isinstance(made, GeolabError) or view is None:
             text = str(made) if made else "This run is not there."
-            self.children = (parts.empty(text, self._again("New detection")),)
+            self.place.children = (parts.empty(text, self._again("New detection")),)
         elif made is None:
             self._watch(view)
         else:
@@ -70,7 +72,7 @@ class Change(widgets.VBox):
 
     def _watch(self, view: View) -> None:
         panel = RunPanel(self.page, view.run_id, on_end=self._ended)
-        self.children = (self._head(view), panel)
+        self.place.children = (self._head(view), panel)
         self.panel = panel
 
     def _ended(self, view: View) -> None:
@@ -83,7 +85,7 @@ class Change(widgets.VBox):
         from geolab.apps.change.result import Result
 
         threshold = self.page.asked.get("threshold")
-        self.children = (self._head(view), Result(self.page, made, threshold))
+        self.place.children = (self._head(view), Result(self.page, made, threshold))
 
     def _head(self, view: View) -> widgets.Widget:
         told = view.parameters
@@ -92,7 +94,9 @@ class Change(widgets.VBox):
             self.page.link("change", before=told.get("before"), after=told.get("after")),
         )
         name = detection.method_name(told)
-        return parts.row(parts.heading(f"Change by {name}"), again, self._again("New detection"))
+        head = parts.row(parts.heading(f"Change by {name}"), again, self._again("New detection"))
+        head.add_class("geolab-head")
+        return head
 
     def _again(self, words: str) -> widgets.Widget:
         return parts.link(words, self.page.link("change"))

@@ -43,4 +43,4 @@ class Ask(widgets.VBox):
             self.how = How(self.page, self.on_run, self.pair.aligned)
         self.how.pair(*refs)
         stopped = parts.text("This pair can't be run as it is: see the checks beside it.")
-        self.place.children = (self.how,) if self.pair.ready else (stopped, *self.how.switches.values())
+        self.place.children = (self.how,) if self.pair.ready else (stopped, *self.how.switches)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 Item = Mapping[str, Any]
 NOTEBOOK, CUT = "04_detect_change", "12_threshold"
 METHODS = {
-    "cva": "CVA: length of the spectral change, Otsu's threshold",
-    "irmad": "IR-MAD: change beyond what light and season explain, Otsu's threshold",
-    "pca_kmeans": "PCA and k-means: texture around each pixel, two clusters",
+    "cva": "The length of the spectral change; Otsu's threshold. Quick; light and season count as change.",
+    "irmad": "Change beyond what light and season explain everywhere alike; Otsu's threshold.",
+    "pca_kmeans": "The texture around each pixel, in two clusters. Calm in noise, coarse at edges.",
 }
 SHORT = {"cva": "CVA", "irmad": "IR-MAD", "pca_kmeans": "PCA and k-means"}
 MOST_RUNS = 200
@@ -145,3 +145,8 @@ def cuts(mine: Detection, settings: Settings) -> list[View]:
 def cut_source(mine: Detection) -> str:
     """What a cut is told to read: the probability's item, else its file."""
     return f"{mine.item['collection']}/{mine.item['id']}" if mine.item else mine.probability
+
+
+def band_count(item: Item) -> int:
+    """How many bands an image says it has; 0 where it does not say."""
+    return len(item.get("assets", {}).get("data", {}).get("bands") or ())

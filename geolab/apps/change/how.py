@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from geolab.apps import parts
-from geolab.apps.change.detection import METHODS, NOTEBOOK
+from geolab.apps.change.detection import METHODS, NOTEBOOK, SHORT
 from geolab.apps.form import Form
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ CLASSIC, TRAINED = "Classic method", "Trained model"
 HIDDEN = ("before", "after", "method", "model", "align", "normalise")
 ADVANCED = ("tile_px",)
 SWITCHES = {
-    "align": "Align: warp the later image onto the grid of the earlier one where they differ",
-    "normalise": "Normalise: fit the later image's brightness to the earlier one's first",
+    "align": ("Align", "Warp the later image onto the grid of the earlier one where they differ."),
+    "normalise": ("Normalise", "Fit the later image's brightness to the earlier one's first."),
 }
 
 
@@ -37,17 +37,16 @@ class How(widgets.VBox):
         )
         self.kind.add_class("geolab-tabs-head")
         self.kind.style.button_width = "auto"
-        self.classic = widgets.RadioButtons(
-            options=[(text, name) for name, text in METHODS.items()],
+        self.classic = widgets.ToggleButtons(
+            options=[(text, name) for name, text in SHORT.items()],
             value=method if method in METHODS else "cva",
-            layout={"width": "100%"},
         )
-        self.classic.add_class("geolab-methods")
+        self.classic.style.button_width = "auto"
         self.model: Any = None
         self.place = parts.stack()
         values = {"threshold": page.asked["threshold"]}
         self.form = Form(page, NOTEBOOK, values=values, hidden=HIDDEN, advanced=ADVANCED, on_submitted=on_run)
-        self.switches = {name: self._switch(name, text) for name, text in SWITCHES.items()}
+        self.switches = [self._switch(name, *said) for name, said in SWITCHES.items()]
         super().__init__([self.kind, self.place])
         self.add_class("geolab-box")
         self.add_class("geolab-stack")
@@ -68,11 +67,10 @@ class How(widgets.VBox):
         """Take these images."""
         self.form.put(before=before, after=after)
 
-    def _switch(self, name: str, text: str) -> widgets.Checkbox:
+    def _switch(self, name: str, title: str, text: str) -> widgets.Widget:
         box = widgets.Checkbox(
-            value=name == "align", description=text, indent=False, layout={"width": "100%"}
+            value=name == "align", description=title, indent=False, layout={"width": "auto"}
         )
-        box.add_class("geolab-wrapped")
 
         def changed(change: Any) -> None:
             self.form.put(**{name: bool(change["new"])})
@@ -80,7 +78,7 @@ class How(widgets.VBox):
                 self.on_align(bool(change["new"]))
 
         box.observe(self.page.guard(changed), "value")
-        return box
+        return parts.box([box, parts.text(text, soft=True)], "geolab-switch")
 
     def _turned(self, _: Any = None) -> None:
         if self.kind.value == TRAINED and self.model is None:
@@ -93,8 +91,10 @@ class How(widgets.VBox):
     def _chosen(self, _: Any = None) -> None:
         self.form.put(method=self.method, model=self.model_name)
         trained = self.kind.value == TRAINED
-        which = self.model if trained else self.classic
         if trained and not self.model_name:
-            self.place.children = (which, parts.text("Choose a model to go on.", soft=True))
+            self.place.children = (self.model, parts.text("Choose a model to go on.", soft=True))
+        elif trained:
+            self.place.children = (self.model, *self.switches, self.form)
         else:
-            self.place.children = (which, *self.switches.values(), self.form)
+            said = parts.text(METHODS[self.method], soft=True)
+            self.place.children = (self.classic, said, *self.switches, self.form)

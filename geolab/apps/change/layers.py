@@ -7,6 +7,7 @@ from typing import Any
 
 from geolab import display
 from geolab.apps.change.detection import Detection, Item
+from geolab.change.threshold import TOP_LEVEL, lowest_level
 from geolab.maps import origin
 from geolab.maps.chart import Chart
 from geolab.maps.layers import CHANGE, PROBABILITY, bounds, native_zoom
@@ -32,6 +33,12 @@ def spec(
         "visible": visible,
         "crisp": crisp,
     }
+
+
+def drawn(threshold: float) -> float:
+    """A threshold for tiles that means the same levels however it is rounded: half-way between two."""
+    level = lowest_level(threshold)
+    return max(0.0, (level - 0.5) / TOP_LEVEL)
 
 
 class Scene:
@@ -81,14 +88,14 @@ class Scene:
         if self.other:
             theirs, threshold, _ = self.other
             return [
-                spec("change", item, threshold=self.threshold, opacity=PLAIN, crisp=True),
-                spec("other", theirs, threshold=threshold, opacity=PLAIN, crisp=True),
+                spec("change", item, threshold=drawn(self.threshold), opacity=PLAIN, crisp=True),
+                spec("other", theirs, threshold=drawn(threshold), opacity=PLAIN, crisp=True),
             ]
         if self.margin <= 0:
-            return [spec("change", item, threshold=self.threshold, opacity=PLAIN, crisp=True)]
+            return [spec("change", item, threshold=drawn(self.threshold), opacity=PLAIN, crisp=True)]
         low, high = max(0.0, self.threshold - self.margin), self.threshold + self.margin
-        near = spec("near", item, threshold=low, opacity=NEAR, crisp=True)
-        sure = [spec("change", item, threshold=high, opacity=SURE, crisp=True)] if high <= 1 else []
+        near = spec("near", item, threshold=drawn(low), opacity=NEAR, crisp=True)
+        sure = [spec("change", item, threshold=drawn(high), opacity=SURE, crisp=True)] if high <= 1 else []
         return [near, *sure]
 
     def _swipe(self) -> dict[str, Any]:

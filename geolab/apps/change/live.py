@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from geolab.apps.shell import Page
 
 STEP = 0.005
+TALLEST = 5  # times what changed at the run's threshold: beyond, the curve would be all that is seen
 LAYERS = {"change": "Change", "probability": "Probability", "polygons": "Polygons"}
 
 
@@ -30,8 +31,8 @@ class Live(widgets.VBox):
     def __init__(self, page: Page, scene: Scene, start: float):
         self.page, self.scene, self.counted = page, scene, None
         self.on_threshold: list[Callable[[float], None]] = []
-        self.slider = _slider("Threshold", start, 1.0, ".3f")
-        self.margin = _slider("Doubt within ±", 0.0, 0.3, ".3f")
+        self.slider = _slider("At", start, 1.0, ".3f")
+        self.margin = _slider("Doubt ±", 0.0, 0.3, ".3f")
         self.said = widgets.VBox([parts.skeleton(2)])
         self.curve = parts.Curves(x_title="threshold", height_px=150, empty="Counting ...")
         own = parts.button(
@@ -81,9 +82,10 @@ class Live(widgets.VBox):
 
     def _counted(self, counted: Distribution) -> None:
         self.counted = counted
-        factor, unit = (1e-4, "ha") if counted.located else (1.0, "px")
-        self.curve.y_title = unit
-        self.curve.series = {"area": [(at, factor * amount) for at, amount in counted.curve()[1:]]}
+        most = TALLEST * counted.changed(self.scene.mine.threshold) or counted.valid
+        factor, self.curve.y_title = words.unit(min(most, counted.valid), located=counted.located)
+        points = [(at, amount) for at, amount in counted.curve() if amount <= most]
+        self.curve.series = {"area": [(at, factor * amount) for at, amount in points]}
         self._say()
 
     def _stretch(self) -> display.Limits:
@@ -144,5 +146,5 @@ def _slider(title: str, value: float, most: float, digits: str) -> widgets.Float
         readout_format=digits,
         layout={"width": "100%"},
     )
-    made.style.description_width = "104px"
+    made.style.description_width = "56px"
     return made

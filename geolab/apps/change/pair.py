@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from geolab import catalog, maps
 from geolab.apps import parts
 from geolab.apps.change.checks import Checks, item_of, moment
-from geolab.apps.change.detection import Item, label
+from geolab.apps.change.detection import Item, band_count, label
 from geolab.apps.change.sent import Sent
 from geolab.errors import GeolabError
 from geolab.maps import origin
@@ -32,16 +32,17 @@ class Pair(widgets.VBox):
         self.after: Item | None = None
         self.align = True
         self.pairs: dict[str, tuple[Item, Item]] = {}
-        self.chosen, self.checks = widgets.VBox([]), Checks(page, on_pair)
+        self.chosen, self.checks = parts.stack(), Checks(page, on_pair)
         self.suggested = widgets.VBox([parts.skeleton()])
         self.cards: parts.Cards | None = None
         self.pickers: tuple[Any, ...] = ()
         self.any_two = parts.stack()
+        self.sent = Sent(page, self._sent)
         self.tabs = parts.tabs(
             {
                 "Suggested": self.suggested,
                 "Any two images": self.any_two,
-                "Upload": Sent(page, self._sent),
+                "Upload": self.sent,
             }
         )
         self.tabs.on_change(self._turned)
@@ -79,7 +80,7 @@ class Pair(widgets.VBox):
         rows = [_card(name, item) for name, item in (("Before", self.before), ("After", self.after)) if item]
         swap = parts.button("Swap", self.swap, hint="Turn before and after round")
         cards = parts.Cards(rows, label="The pair")
-        cards.add_class("geolab-pair")
+        cards.add_class("geolab-pairs")
         self.chosen.children = (cards, parts.row(swap))
 
     # ------------------------------------------------------------ suggested
@@ -114,6 +115,7 @@ class Pair(widgets.VBox):
             for key, (before, after) in self.pairs.items()
         ]
         self.cards = parts.Cards(rows, select="one", label="Pairs of the catalogue")
+        self.cards.add_class("geolab-pairs")
         self.cards.observe(self.page.guard(self._picked), "selected")
         self.suggested.children = (self.cards,)
 
@@ -128,15 +130,13 @@ class Pair(widgets.VBox):
             return
         from geolab.apps import pickers  # only those who want it wait for it
 
-        made = tuple(pickers.ItemPicker(self.page, roles=("image",)) for _ in range(2))
+        made = tuple(
+            pickers.ItemPicker(self.page, roles=("image",), label=name) for name in ("Before", "After")
+        )
         for one in made:
             one.observe(self.page.guard(self._paired), "value")
         self.pickers = made
-        named = [
-            parts.stack(parts.text(name, soft=True), one)
-            for name, one in zip(("Before", "After"), made, strict=True)
-        ]
-        self.any_two.children = (parts.grid(*named, columns="1fr 1fr"),)
+        self.any_two.children = (parts.grid(*made, columns="1fr 1fr"),)
 
     def _paired(self, _: Any) -> None:
         found = []
@@ -156,11 +156,6 @@ class Pair(widgets.VBox):
         else:
             self.page.tell("One image is here; send the other date as well.", "warn")
             self.choose(items[0], None)
-
-
-def band_count(item: Item) -> int:
-    """How many bands an image says it has; 0 where it does not say."""
-    return len(item.get("assets", {}).get("data", {}).get("bands") or ())
 
 
 def _card(name: str, item: Item) -> dict[str, Any]:

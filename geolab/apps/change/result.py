@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from geolab.jobs.listing import View
 
 LATER = ("Against a truth", "Compare", "The run")
-LOOK = """
-.geolab-apps .geolab-big { font-size: 20px; line-height: 28px; font-weight: 600; }
-.geolab-apps .geolab-live .geolab-curves-key { display: none; }
-.geolab-apps .geolab-live .widget-hslider { width: 100%; flex-wrap: wrap; height: auto; }
-.geolab-apps .geolab-live .widget-hslider .slider-container { min-width: 120px; }
-.geolab-apps .geolab-live .widget-checkbox { height: 24px; line-height: 24px; }
-"""
 
 
 class Result(widgets.VBox):
@@ -56,8 +49,7 @@ class Result(widgets.VBox):
         self.tabs.on_change(self._turned)
         about = parts.fold("What the numbers mean", *(parts.text(line) for line in words.about(mine)))
         beside = parts.card("Threshold", self.live, about)
-        style = parts.html(f"<style>{LOOK}</style>", "geolab-hidden")
-        super().__init__([style, parts.grid(self._map(), beside, columns="minmax(0, 1fr) 340px"), self.tabs])
+        super().__init__([parts.grid(self._map(), beside, columns="minmax(0, 1fr) 340px"), self.tabs])
         self.add_class("geolab-box")
         self.add_class("geolab-stack")
         self.live.on_threshold.append(self._at)

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from geolab import catalog
 from geolab.apps import parts
 from geolab.apps.change import words
-from geolab.apps.change.detection import Detection, Item
+from geolab.apps.change.detection import Detection, Item, band_count
 from geolab.catalog import locate
 from geolab.change import metrics
 from geolab.change import threshold as thresholds
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geolab.apps.shell import Page
 
 NONE = "Choose a label"
+LABELS = "\"geolab:role\" IN ('label', 'image') OR \"geolab:role\" IS NULL"
 MOST = 100
 
 
@@ -53,8 +54,10 @@ class Truth(widgets.VBox):
     def _search(self) -> Sequence[Item]:
         if self.mine.item is None:
             return []
-        search = catalog.Search(bbox=self.mine.item["bbox"], filter="\"geolab:role\" = 'label'", limit=MOST)
-        return catalog.open_catalog(self.page.settings).search(search).items
+        search = catalog.Search(bbox=self.mine.item["bbox"], filter=LABELS, limit=MOST)
+        found = catalog.open_catalog(self.page.settings).search(search).items
+        known = [item for item in found if _is_label(item) or band_count(item) == 1]
+        return sorted(known, key=_is_label, reverse=True)
 
     def _listed(self, items: Sequence[Item]) -> None:
         self.labels = {f"{number}. {origin.name(item)}": item for number, item in enumerate(items, 1)}
@@ -160,6 +163,11 @@ class Truth(widgets.VBox):
             height_px=180,
         )
         return parts.fold("How true the numbers are", chart)
+
+
+def _is_label(item: Item) -> bool:
+    """Whether an item says that it is a label; images of one band may be some that do not say it."""
+    return origin.role(item) == "label"
 
 
 def _tried(work: Callable[[], Any]) -> Any:

@@ -7,13 +7,17 @@ from geolab.apps.change.detection import Detection
 
 def amount(value: float, *, located: bool) -> str:
     """An area in m2, ha or km2 by its size; pixels for a map that lies nowhere."""
+    factor, name = unit(value, located=located)
+    return f"{value * factor:,.0f} {name}" if factor == 1 else f"{digits(value * factor)} {name}"
+
+
+def unit(value: float, *, located: bool) -> tuple[float, str]:
+    """(factor, name) of the unit in which such an amount is read best."""
     if not located:
-        return f"{value:,.0f} px"
+        return 1.0, "px"
     if value < 1e3:
-        return f"{value:,.0f} m²"
-    if value < 1e7:
-        return f"{digits(value / 1e4)} ha"
-    return f"{digits(value / 1e6)} km²"
+        return 1.0, "m²"
+    return (1e-4, "ha") if value < 1e7 else (1e-6, "km²")
 
 
 def digits(value: float) -> str:
