@@ -424,7 +424,8 @@ def test_lineage_names_the_run_its_sources_and_its_uses(workspace: Settings, mak
 def test_a_clip_must_touch_the_item_and_its_address_is_quoted(workspace: Settings) -> None:
     item = put(workspace, "a/b ü", assets={"data": {"href": "file:///x.tif", "type": "image/tiff"}})
     item["bbox"] = [11.0, 48.0, 12.0, 49.0]
-    form = give.Clip(item, ["data"])
+    page = Page("data", workspace, {})
+    form = give.Clip(page, item, ["data"])
     assert "/geolab/clip/c/a%2Fb%20%C3%BC/data.tif?bbox=11%2C48%2C12%2C49" in markup_of(form.widget)
     form.bbox.value = "20,48,21,49"
     assert "a place outside this item" in markup_of(form.widget)
@@ -433,7 +434,7 @@ def test_a_clip_must_touch_the_item_and_its_address_is_quoted(workspace: Setting
     form.bbox.value = "<script>"
     assert_harmless(markup_of(form.widget))
     assert "/geolab/clip/" not in markup_of(form.widget)
-    assert give.clip({**item, "assets": {"data": {"href": "x.jpg", "type": "image/jpeg"}}}) is None
+    assert give.clip(page, {**item, "assets": {"data": {"href": "x.jpg", "type": "image/jpeg"}}}) is None
     assert give.within([179.5, 48, -179.5, 49], (170.0, 40.0, 180.0, 50.0)) == (179.5, 48, -179.5, 49)
 
 

@@ -224,8 +224,8 @@ class Fields:
         if self.map.children:
             self.map.children = ()
             return
-        picker = AoiPicker(self.page)
-        picker.observe(lambda change: setattr(self.bbox, "value", box_of(change["new"])), "value")
+        picker = AoiPicker(self.page, value=self.bbox.value)
+        picker.observe(lambda change: setattr(self.bbox, "value", change["new"]), "value")
         self.map.children = (picker,)
 
 
@@ -233,16 +233,6 @@ def _day(label: str) -> widgets.Text:
     made = widgets.Text(placeholder="2024-08-15", layout={"width": "110px"})
     made.tooltip = label
     return made
-
-
-def box_of(drawn: object) -> str:
-    """west,south,east,north of what was drawn: a box, or a GeoJSON geometry as text; "" for nothing."""
-    text = str(drawn or "").strip()
-    if not text.startswith("{"):
-        return text
-    import json
-
-    return ",".join(f"{value:.6f}" for value in items.bbox(json.loads(text)))
 
 
 def counted(before: int, shown: int, matched: int) -> str:

@@ -23,17 +23,17 @@ EXPIRES = {
 }
 
 
-def clip(item: Item) -> widgets.Widget | None:
+def clip(page: Page, item: Item) -> widgets.Widget | None:
     """A form that makes the address of a part; None for an item without a raster."""
     rasters = [name for name, asset in item["assets"].items() if facts.is_raster(asset)]
-    return Clip(item, rasters).widget if rasters else None
+    return Clip(page, item, rasters).widget if rasters else None
 
 
 class Clip:
     """A box, typed or drawn, and the link to what lies in it."""
 
-    def __init__(self, item: Item, rasters: list[str]):
-        self.item = item
+    def __init__(self, page: Page, item: Item, rasters: list[str]):
+        self.page, self.item = page, item
         self.asset = widgets.Dropdown(options=rasters, layout={"width": "auto"})
         self.bbox = widgets.Text(
             ",".join(f"{value:.6f}" for value in _box(item)),
@@ -60,14 +60,17 @@ class Clip:
 
     def _draw(self) -> None:
         from geolab.apps.aoi import AoiPicker  # the map loads when it is asked for
-        from geolab.apps.data.browse import box_of
 
         if self.map.children:
             self.map.children = ()
             return
-        picker = AoiPicker(None, items=[self.item])  # type: ignore[arg-type]
-        picker.observe(lambda change: setattr(self.bbox, "value", box_of(change["new"])), "value")
+        picker = AoiPicker(self.page, items=[dict(self.item)])
+        picker.observe(lambda change: self._drawn(change["new"]), "value")
         self.map.children = (picker,)
+
+    def _drawn(self, box: str) -> None:
+        if box:
+            self.bbox.value = box
 
 
 def _box(item: Item) -> tuple[float, ...]:
@@ -119,4 +122,6 @@ class Share:
         made = share.token(self.page.settings, "asset", names, EXPIRES[str(self.expires.value)])
         href = origin.shared_url(made)
         said = parts.text(f"It expires in {self.expires.value}.", soft=True)
-        self.place.children = (parts.Copy("Copy link", href), parts.link("Open it", href, new=True), said)
+        copy = parts.Copy("Copy link", href)
+        copy.address = True
+        self.place.children = (copy, parts.link("Open it", href, new=True), said)

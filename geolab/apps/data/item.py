@@ -43,7 +43,9 @@ def build(page: Page, item: Item, on_back: Callable[[], None]) -> widgets.Widget
     description = str(item["properties"].get("description") or "")
     words = [parts.text(one_line(description, 2000))] if description else []
     known = parts.card("Facts", parts.facts(facts.main(item)), *properties(item))
-    left = parts.stack(*words, pixels(page, item), use_in(page, item), files(item), lineage_card(page, item))
+    left = parts.stack(
+        *words, pixels(page, item), use_in(page, item), files(page, item), lineage_card(page, item)
+    )
     right = parts.stack(known, share_card(page, item), collection_card(page, item))
     return parts.stack(
         parts.row(back, parts.heading(title)),
@@ -80,15 +82,20 @@ def _draw(page: Page, item: Item, place: widgets.Box) -> None:
 
 
 def chart(item: Item) -> widgets.Widget:
-    """A small map of nothing but the item's pixels and outline."""
-    from geolab import maps  # ipyleaflet loads with it
-    from geolab.maps.furniture import empty_map
+    """A small map of nothing but the item: its pixels, its outline, or where a photo was taken."""
+    from geolab.maps import specs  # Leaflet's widgets load with it
+    from geolab.maps.chart import Chart
+    from geolab.maps.layers import bounds, point
 
-    made = empty_map(maps.bounds([item]), height=MAP_HEIGHT)
-    maps.add_items(made, [item])
-    for layer in made.layers:
-        if layer.has_trait("visible"):
-            layer.set_trait("visible", True)  # there is nothing else to see
+    made = Chart(height=MAP_HEIGHT, label=f"Map of {one_line(origin.title(item), 80)}")
+    made.layers = [specs.tiles(item)] if specs.kind(item) else []
+    made.shapes = {"outlines": specs.outlines([item])}
+    legend, place = specs.legend(item), point(item)
+    made.legends = [legend] if legend else []
+    if place and not specs.kind(item):
+        made.pin = {"lat": place[0], "lon": place[1]}
+    if around := bounds([item]):
+        made.fit(around)
     return made
 
 
@@ -110,7 +117,7 @@ def use_in(page: Page, item: Item) -> widgets.Widget:
 # ---------------------------------------------------------------- what there is
 
 
-def files(item: Item) -> widgets.Widget:
+def files(page: Page, item: Item) -> widgets.Widget:
     """Its files to download, its bands, and the part of it to take away."""
     shown: list[widgets.Widget] = [
         parts.Table(FILES, facts.assets(item), empty="It has no file.", label="Files"),
@@ -118,7 +125,7 @@ def files(item: Item) -> widgets.Widget:
     bands = facts.bands(item)
     if bands:
         shown.append(parts.fold(f"Bands ({len(bands)})", parts.Table(BANDS, bands, label="Bands")))
-    clip = give.clip(item)
+    clip = give.clip(page, item)
     if clip is not None:
         shown.append(parts.fold("Take a part of it as GeoTIFF", clip))
     return parts.card("Files", *shown)
