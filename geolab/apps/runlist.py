@@ -11,6 +11,7 @@ from geolab import jobs
 from geolab.apps import parts, words
 from geolab.errors import GeolabError, one_line
 from geolab.jobs.listing import View
+from geolab.settings import Settings
 
 if TYPE_CHECKING:
     from geolab.apps.shell import Page
@@ -38,11 +39,18 @@ def recent(page: Page, notebooks: Sequence[str], on_open: Callable[[str], None])
 
 
 def newest(page: Page, notebooks: Sequence[str], most: int = MOST) -> list[View]:
-    """The newest runs of these notebooks."""
+    """The newest runs of these notebooks; of all if none is named."""
     found = list[View]()
+    if not has_ledger(page.settings):
+        return found
     for name in notebooks or [""]:
         found += jobs.runs(notebook=name, limit=most, settings=page.settings)
     return sorted(found, key=lambda view: view.created, reverse=True)[:most]
+
+
+def has_ledger(settings: Settings) -> bool:
+    """Whether anything was ever asked for here: looking shall make no file."""
+    return not settings.ledger_url.startswith("sqlite:///") or settings.ledger_path.exists()
 
 
 def row(view: View, *, named: bool = True) -> dict[str, Any]:
@@ -64,11 +72,21 @@ def summary(notebook: str, parameters: Mapping[str, Any], most: int = 3) -> str:
     """What sets a run apart: the parameters that are not as in the notebook."""
     known = _defaults(notebook)
     told = [
-        f"{name} {one_line(value, 40)}"
+        f"{name} {short(value)}"
         for name, value in parameters.items()
         if value not in ("", None) and (name not in known or known[name] != value)
     ]
     return ", ".join(told[:most]) + (", …" if len(told) > most else "")
+
+
+def short(value: Any) -> str:
+    """A value in a few words: of a file its name, of a list how much is in it."""
+    if isinstance(value, list):
+        return f"{len(value)} value{'' if len(value) == 1 else 's'}"
+    text = str(value)
+    if "/" in text.rstrip("/") and (text.startswith("/") or "://" in text):
+        text = text.rstrip("/").rsplit("/", 1)[-1]
+    return one_line(text, 40)
 
 
 def _defaults(notebook: str) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def show(name: str, **parameters: Any) -> None:
 
     page, problem = _page(name, parameters, os.environ.get("QUERY_STRING", ""))
     body = _built(page)
-    if problem:
+    if problem and not page.frame.notice:
         page.tell(problem, "fail")
     display(framed(page, body))
 

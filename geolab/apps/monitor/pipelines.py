@@ -67,8 +67,7 @@ class Pipelines(widgets.Box):
 
 def look(settings: Settings) -> list[dict[str, Any]]:
     """All pipelines that the ledger knows, as rows."""
-    ledger = open_ledger(settings)
-    return [_row(one, ledger.executions(one.name)) for one in control.known(settings)]
+    return [_row(one, open_ledger(settings).executions(one.name)) for one in control.known(settings)]
 
 
 def _row(one: Control, executions: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from geolab import jobs
 from geolab.apps import parts
-from geolab.apps.runlist import row
+from geolab.apps.runlist import has_ledger, row
 from geolab.errors import GeolabError
 from geolab.jobs.listing import View
 from geolab.jobs.record import STATES
@@ -64,6 +64,8 @@ class Runs(widgets.Box):
         self._task.soon()
 
     def _look(self) -> list[View]:
+        if not has_ledger(self.page.settings):
+            return []
         state = str(self._state.value)
         return jobs.runs(None if state == "any" else state, limit=MOST, settings=self.page.settings)
 

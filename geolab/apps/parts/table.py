@@ -92,12 +92,17 @@ class Table(Part):
         return checked(proposal["value"])
 
     def _heard(self, kind: str, content: Mapping[str, Any]) -> None:
-        known = {row["id"] for row in self.rows}
-        ids = [one for one in texts(content.get("ids")) if one in known]
+        known = {row["id"]: row for row in self.rows}
+        ids, name = [one for one in texts(content.get("ids")) if one in known], content.get("name")
         if kind == "open" and len(ids) == 1:
             faults.call(self.on_open, ids[0])
-        elif kind == "action" and ids and content.get("name") in {action["name"] for action in self.actions}:
-            faults.call(self.on_action, content["name"], ids)
+        elif kind == "action" and isinstance(name, str):
+            may = [one for one in ids if name in known[one].get("actions", self._names())]
+            if may and name in self._names():
+                faults.call(self.on_action, name, may)
+
+    def _names(self) -> list[str]:
+        return [action["name"] for action in self.actions]
 
 
 def checked(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
