@@ -17,6 +17,8 @@ import yaml
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").rglob("*.ipynb"))
+PAGES = [path for path in NOTEBOOKS if path.parent.name == "apps"]
+JOBS = [path for path in NOTEBOOKS if path not in PAGES]
 HEAVY = {"torch", "papermill", "mlflow", "numpy", "rasterio", "matplotlib", "nbformat", "rich", "scipy"}
 
 
@@ -61,6 +63,10 @@ def test_importing_geolab_loads_nothing_heavy():
 def test_help_loads_nothing_heavy():
     code = "from geolab.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not loaded_by(code) & HEAVY
+
+
+def test_importing_the_apps_loads_nothing_heavy():
+    assert not loaded_by("import geolab.apps") & (HEAVY | {"ipywidgets", "ipyleaflet"})
 
 
 def test_change_loads_no_torch_until_it_is_used():
@@ -112,9 +118,33 @@ def test_a_notebook_is_short(notebook: dict):
     assert max(lengths) <= 20
 
 
-def test_results_leave_through_report_in_the_last_cell(notebook: dict):
+@pytest.mark.parametrize("path", JOBS, ids=lambda p: p.stem)
+def test_results_leave_through_report_in_the_last_cell(path: Path):
+    notebook = json.loads(path.read_text())
     reports = [i for i, c in enumerate(notebook["cells"]) if "jobs.report(" in source(c)]
     assert reports == [len(notebook["cells"]) - 1]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_a_page_is_a_call_of_the_apps_with_all_of_its_parameters(path: Path):
+    cells = code_cells(json.loads(path.read_text()))
+    assert len(cells) == 3
+    names = [node.target.id for node in ast.parse(source(cells[0])).body]
+    assert (
+        len(names) > 1
+    )  # a cell of one line that begins with the name of a magic, such as run, would be one
+    (call,) = [node for node in ast.walk(ast.parse(source(cells[-1]))) if isinstance(node, ast.Call)]
+    assert ast.unparse(call.func) == "apps.show"
+    assert ast.literal_eval(call.args[0]) == path.stem
+    assert {word.arg: ast.unparse(word.value) for word in call.keywords} == {name: name for name in names}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.stem)
+def test_a_page_has_its_module_with_a_builder(path: Path):
+    module = REPOSITORY / "geolab" / "apps" / path.stem
+    file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+    defined = {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
+    assert "build" in defined
 
 
 def test_a_notebook_carries_no_outputs(notebook: dict):
