@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,6 +52,17 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Setti
         monkeypatch.delenv(name)
     monkeypatch.setenv("GEOLAB_HOME", str(home))
     return settings.load()
+
+
+@pytest.fixture
+def in_a_loop() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """A function that awaits a coroutine in a thread: Playwright holds the loop of this one."""
+
+    def awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, coroutine).result()
+
+    return awaited
 
 
 @pytest.fixture(scope="session")

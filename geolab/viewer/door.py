@@ -33,15 +33,20 @@ def show(
     Raises NotFound, FileRejected, BadInput.
     """
     gaussians, known, name = opened(model)
-    source = str(model) if isinstance(model, str | Path) else ""
     return Viewer(
-        gaussians, frame or known, title=title or name, source=source, max_mb=max_mb, height_px=height_px,
-        renderer=renderer, background=background, cameras=poses.cameras_json(views_of(cameras)),
+        gaussians, frame or known, title=title or name, source=source_of(model), max_mb=max_mb,
+        height_px=height_px, renderer=renderer, background=background,
+        cameras=poses.cameras_json(views_of(cameras)),
     )  # fmt: skip
 
 
 def views_of(cameras: Scene | Iterable[View | Camera]) -> list[View | Camera]:
     return list(cameras.views if isinstance(cameras, Scene) else cameras)
+
+
+def source_of(model: Any) -> str:
+    """The file that a model comes from; "" for one that is in memory only."""
+    return str(model) if isinstance(model, str | Path) else next(iter(getattr(model, "files", ())), "")
 
 
 def opened(model: Any) -> tuple[Gaussians, Frame | None, str]:

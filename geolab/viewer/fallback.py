@@ -18,6 +18,7 @@ from geolab import modelserver
 from geolab.errors import GeolabError, Superseded
 from geolab.splats import rasterize, still
 from geolab.splats.gaussians import Gaussians
+from geolab.splats.views import Camera
 from geolab.viewer import poses
 
 MOVING_PX = 320  # longest side of a picture while the view moves
@@ -120,8 +121,13 @@ def drawing(gaussians: Gaussians, source: str, client: str, waiting: Callable[[i
 def draw(gaussians: Gaussians, wish: Wish, *, background: str = "") -> bytes:
     """The wish as a JPEG."""
     camera = poses.orbit_camera(wish.orbit, wish.width, wish.height)
+    return draw_camera(gaussians, camera, background=background, quality=QUALITY[wish.moving])
+
+
+def draw_camera(gaussians: Gaussians, camera: Camera, *, background: str = "", quality: int = 90) -> bytes:
+    """What a camera without distortion sees, as a JPEG."""
     rendering = rasterize.render(gaussians, camera, background=color(background), mode="RGB")
-    return still.jpeg(rendering.rgb, quality=QUALITY[wish.moving])
+    return still.jpeg(rendering.rgb, quality=quality)
 
 
 def kept(gaussians: Gaussians, view: Mapping[str, Any], *, background: str = "") -> dict[str, str]:

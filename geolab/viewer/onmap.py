@@ -19,7 +19,7 @@ from geolab.splats.gaussians import Gaussians
 from geolab.splats.io import Splats
 from geolab.splats.views import Camera, Scene, View
 from geolab.viewer import fallback, poses
-from geolab.viewer.door import opened, views_of
+from geolab.viewer.door import opened, source_of, views_of
 from geolab.viewer.widget import Viewer, extent
 
 _EQUATOR_M = 156543.034  # a pixel of Web Mercator at zoom 0
@@ -71,7 +71,8 @@ def _splats(model: Any, frame: Frame | None) -> Splats:
     gaussians, known, name = opened(read)
     if read is not model:
         name = Path(str(model)).name
-    return Splats(gaussians, frame or known, {**(getattr(read, "meta", None) or {}), "name": name})
+    meta = {**(getattr(read, "meta", None) or {}), "name": name}
+    return Splats(gaussians, frame or known, meta, files=(source_of(model),))
 
 
 def _pixels(height: str) -> int:
@@ -120,7 +121,7 @@ class OnMap(widgets.Box):
 
     def open_here(self) -> None:
         """Look, in 3-D, at the middle of the map, from as far as the map's zoom shows."""
-        viewer = self._opened()
+        viewer = self.open_model()
         latitude, longitude = self.map.center
         wide_m = _EQUATOR_M * math.cos(math.radians(latitude)) / 2**self.map.zoom * self._height_px
         point = self._ground(longitude, latitude, viewer.facts["box"])
@@ -131,18 +132,22 @@ class OnMap(widgets.Box):
     def show_photo(self, index: int) -> None:
         """Look through a photo's camera."""
         if self._splats is not None and 0 <= index < len(self._views):
-            self._opened().look_through(_straight(self._views[index]))
+            self.open_model().look_through(_straight(self._views[index]))
 
-    def _opened(self) -> Viewer:
+    def open_model(self, *, first: bool = False) -> Viewer:
+        """The 3-D view of the whole model, shown from now on. first: before the map, not after it."""
         if self.viewer is None:
             assert self._splats is not None
             self.viewer = viewer = Viewer(
                 self._splats.gaussians, self._frame, title=self._title or str(self._splats.meta["name"]),
-                height_px=self._height_px, cameras=poses.cameras_json(self._views),
+                source=self._splats.files[0], height_px=self._height_px,
+                cameras=poses.cameras_json(self._views),
             )  # fmt: skip
             viewer.layout.flex, viewer.layout.min_width = "1 1 420px", "0"
             viewer.observe(self._mark, "picked")
-            self.children = (self.map, viewer)
+            self.children = (viewer, self.map) if first else (self.map, viewer)
+            if first:
+                self.map.zoom = max(self.map.zoom - 1, 1)  # it was laid out for the whole width
         return self.viewer
 
     def _mark(self, change: Mapping[str, Any]) -> None:

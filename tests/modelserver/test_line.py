@@ -49,7 +49,7 @@ async def begin(line: Line, slow: Slow, job: Job) -> asyncio.Task:
     return task
 
 
-def test_jobs_of_one_group_that_wait_are_done_together_and_the_others_in_order():
+def test_jobs_of_one_group_that_wait_are_done_together_and_the_others_in_order(in_a_loop):
     async def work():
         slow = Slow()
         line = Line(slow, at_once=3)
@@ -63,10 +63,10 @@ def test_jobs_of_one_group_that_wait_are_done_together_and_the_others_in_order()
         assert [await first, *[await other for other in others]] == ["a", "b", "x", "c", "d", "e", "y"]
         assert slow.batches == [["a"], ["b", "c", "d"], ["x", "y"], ["e"]]
 
-    asyncio.run(work())
+    in_a_loop(work())
 
 
-def test_everyone_is_told_how_many_are_before_and_each_number_once():
+def test_everyone_is_told_how_many_are_before_and_each_number_once(in_a_loop):
     async def work():
         slow, told = Slow(), {"b": [], "c": []}
         line = Line(slow, at_once=1)
@@ -78,10 +78,10 @@ def test_everyone_is_told_how_many_are_before_and_each_number_once():
         await asyncio.gather(*tasks)
         assert told == {"b": [0], "c": [1, 0]}
 
-    asyncio.run(work())
+    in_a_loop(work())
 
 
-def test_a_full_line_says_so_at_once_and_goes_on():
+def test_a_full_line_says_so_at_once_and_goes_on(in_a_loop):
     async def work():
         slow = Slow()
         line = Line(slow, most=2)
@@ -93,10 +93,10 @@ def test_a_full_line_says_so_at_once_and_goes_on():
         slow.go.set()
         assert await asyncio.gather(*tasks) == ["a", "b", "c"]
 
-    asyncio.run(work())
+    in_a_loop(work())
 
 
-def test_what_a_page_asks_for_replaces_what_it_still_waits_for():
+def test_what_a_page_asks_for_replaces_what_it_still_waits_for(in_a_loop):
     async def work():
         slow = Slow()
         line = Line(slow, at_once=1)
@@ -111,10 +111,10 @@ def test_what_a_page_asks_for_replaces_what_it_still_waits_for():
         assert await asyncio.gather(first, other, newest) == ["1", "x", "3"]
         assert slow.batches == [["1"], ["x"], ["3"]]
 
-    asyncio.run(work())
+    in_a_loop(work())
 
 
-def test_who_goes_away_is_not_waited_for_and_an_error_reaches_only_whose_it_is():
+def test_who_goes_away_is_not_waited_for_and_an_error_reaches_only_whose_it_is(in_a_loop):
     async def work():
         slow = Slow()
         line = Line(slow)
@@ -132,10 +132,10 @@ def test_who_goes_away_is_not_waited_for_and_an_error_reaches_only_whose_it_is()
             await bad
         assert slow.batches == [["a"], ["bad", "good"]]
 
-    asyncio.run(work())
+    in_a_loop(work())
 
 
-def test_work_that_fails_fails_for_its_batch_and_the_line_goes_on():
+def test_work_that_fails_fails_for_its_batch_and_the_line_goes_on(in_a_loop):
     def broken(jobs):
         if jobs[0].name == "a":
             raise ZeroDivisionError
@@ -147,4 +147,4 @@ def test_work_that_fails_fails_for_its_batch_and_the_line_goes_on():
             await line.do(Job("a"))
         assert await line.do(Job("b")) == "b"
 
-    asyncio.run(work())
+    in_a_loop(work())
