@@ -155,12 +155,16 @@ def _collection(opened: catalog.Catalog, collection: Mapping[str, Any], roles: t
     kinds = _with_role(roles or ("image",))[0]
     seen = opened.search(catalog.Search(collections=(name,), filter=kinds, limit=1))
     every = opened.search(catalog.Search(collections=(name,), limit=1))
-    what = f"{seen.matched:,} {'photos' if roles == ('photo',) else 'images'}"
-    rest = f"{every.matched:,} items in all" if every.matched != seen.matched else ""
+    what = _many(seen.matched, "photo" if roles == ("photo",) else "image")
+    rest = f"{_many(every.matched, 'item')} in all" if every.matched != seen.matched else ""
     picture = {"thumb": origin.preview_url(seen.items[0])} if seen.items else {"thumb": ""}
     title = str(collection.get("title") or name)
     note = " · ".join(part for part in (name if title != name else "", what, rest) if part)
     return {"value": name, "title": title, "note": note, **picture}
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _collection_card(settings: Settings, value: str, roles: tuple[str, ...] = ()) -> Row:

@@ -107,7 +107,7 @@ class ManyItems(widgets.VBox):
     value = t.List(t.Unicode())
 
     def __init__(self, page: Page, *, roles: tuple[str, ...] = ("image",), value: Any = (), label: str = ""):
-        self.page, self.roles, self._page = page, roles, 0
+        self.page, self.roles, self._page, self._said = page, roles, 0, ""
         self._search = widgets.Text(placeholder="Search by title, id or date", layout={"width": "auto"})
         self._search.observe(lambda _: self._look(0), "value")
         self._cards = parts.Cards([], select="many", empty="Nothing found.", label=label or "Items")
@@ -130,17 +130,19 @@ class ManyItems(widgets.VBox):
         self._cards.rows = [{"id": row["value"], **row} for row in answer["rows"]]
         self._mark()
         self._back.disabled, self._more.disabled = answer["page"] == 0, not answer["more"]
-        self._say(answer.get("problem") or answer["words"])
+        self._said = answer.get("problem") or answer["words"]
+        self._say()
 
-    def _say(self, words: str) -> None:
+    def _say(self) -> None:
         chosen = f"{len(self.value)} chosen" if self.value else ""
-        self._words.value = parts.text(" · ".join(filter(None, (words, chosen))), soft=True).value
+        self._words.value = parts.text(" · ".join(filter(None, (self._said, chosen))), soft=True).value
 
     def _mark(self) -> None:
         shown = {row["id"] for row in self._cards.rows}
         marked = [name for name in self.value if name in shown]
         if set(marked) != set(self._cards.selected):
             self._cards.selected = marked
+        self._say()
 
     def _chosen(self, change: Any) -> None:
         shown, marked = {row["id"] for row in self._cards.rows}, change["new"]

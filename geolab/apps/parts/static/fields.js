@@ -1,4 +1,5 @@
 const LATER_MS = 250; // after the last key
+const OWN = Math.random().toString(36).slice(2, 10); // every widget loads this module for itself
 let made = 0;
 
 // What every control gets: the field, what it holds now, and how to say something else.
@@ -185,7 +186,7 @@ function defaultWords(field) {
 // One field: name, control, help and the line that says what is wrong.
 function fieldOf(field, model, say) {
   made += 1;
-  const ids = Object.fromEntries(["control", "label", "help", "problem"].map((part) => [part, `geolab-${part}-${made}`]));
+  const ids = Object.fromEntries(["control", "label", "help", "problem"].map((part) => [part, `geolab-${OWN}-${part}-${made}`]));
   const context = { model, ask: (what) => model.send({ kind: "ask", name: field.name, what }) };
   const control = withNone(CONTROLS[field.control](field, say, ids, context), field, say);
   const head = el(control.group ? "span" : "label", { id: ids.label, class: "geolab-label", text: field.label, ...(control.group ? {} : { for: ids.control }) });
