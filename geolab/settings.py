@@ -88,7 +88,7 @@ def _from_environ(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 # Variables that geolab's own processes set for each other or for tests; not settings.
-_INTERNAL = {"run", "test_data", "base_url", "log", "modelserver"}
+_INTERNAL = {"run", "test_data", "base_url", "lab_root", "log", "modelserver"}
 
 
 def _from_toml(path: Path) -> dict[str, Any]:

@@ -104,9 +104,10 @@ def notebook_copy(settings: Settings, notebook: str | Path, values: Mapping[str,
 def lab_url(path: Path) -> str:
     """The address of a notebook in JupyterLab; "" where this page's server has none that reaches it."""
     root = os.environ.get("GEOLAB_LAB_ROOT", "")
-    if not root or not path.is_relative_to(root):
+    place = path.resolve()
+    if not root or not place.is_relative_to(root):
         return ""
-    return f"{origin.base_url()}lab/tree/{quote(path.relative_to(root).as_posix())}"
+    return f"{origin.base_url()}lab/tree/{quote(place.relative_to(root).as_posix())}"
 
 
 def _holds(path: Path, values: Mapping[str, Any]) -> bool:

@@ -183,3 +183,14 @@ def test_every_notebook_of_geolab_can_be_copied_with_its_defaults(workspace):
     for name, path in jobs.notebooks().items():
         made = jobs.contract(command.notebook_copy(workspace, name, {}))
         assert made.parameters == jobs.contract(path).parameters
+
+
+def test_jupyterlab_is_linked_where_it_reaches_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOLAB_BASE_URL", "/user/ann/")
+    path = tmp_path / "a b" / "ü#1.ipynb"
+    assert command.lab_url(path) == ""
+    monkeypatch.setenv("GEOLAB_LAB_ROOT", str(tmp_path / "elsewhere"))
+    assert command.lab_url(path) == ""
+    monkeypatch.setenv("GEOLAB_LAB_ROOT", str(tmp_path))
+    assert command.lab_url(path) == "/user/ann/lab/tree/a%20b/%C3%BC%231.ipynb"
+    assert command.lab_url(tmp_path / "a b" / ".." / ".." / "out.ipynb") == ""

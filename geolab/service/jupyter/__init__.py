@@ -16,6 +16,7 @@ Names are looked up in the catalogue, the ledger and listings; nothing in a requ
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.utils import url_path_join
@@ -46,6 +47,9 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
     base_url = server.web_app.settings["base_url"]
     os.environ["GEOLAB_HOME"] = str(workspace.home)
     os.environ["GEOLAB_BASE_URL"] = base_url
+    lab = server.extension_manager.extensions.get("jupyterlab")
+    if lab is not None and lab.enabled:  # pages link to notebooks below this folder
+        os.environ["GEOLAB_LAB_ROOT"] = str(Path(server.root_dir).resolve())
     uploads.clear(workspace)  # what a killed server had half received
     root = url_path_join(base_url, "geolab")
     source = Source(workspace)
