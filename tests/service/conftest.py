@@ -100,3 +100,36 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
 def server(world: settings.Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     with serving.serve(world.home, tmp_path_factory.mktemp("server")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def opening() -> ModuleType:
+    """opening.py: pages opened as a browser would."""
+    spec = importlib.util.spec_from_file_location("geolab_opening", Path(__file__).with_name("opening.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def apps(world: settings.Settings, opening: ModuleType, tmp_path_factory) -> Iterator[object]:
+    """A server of the apps below a hub's prefix, with the small pages of opening.py; three at once."""
+    root = opening.write_pages(tmp_path_factory.mktemp("small-pages"))
+    options = ("--PageKernels.most=3", "--PageKernels.cull_idle_timeout=600")
+    given = {"base_url": "/user/ann/", "root": root, "config": serving.APPS_CONFIG, "options": options}
+    with serving.serve(world.home, tmp_path_factory.mktemp("apps"), **given) as running:
+        yield running
+
+
+@pytest.fixture
+def serving_of(opening: ModuleType, tmp_path: Path):
+    """A function: a server of the small pages on a workspace, with options, gone after its block."""
+
+    def served(home: Path, options: tuple[str, ...]):
+        root, scratch = opening.write_pages(tmp_path / "pages"), tmp_path / "scratch"
+        scratch.mkdir()
+        return serving.serve(home, scratch, root=root, config=serving.APPS_CONFIG, options=options)
+
+    return served

@@ -28,6 +28,7 @@ class Server:
     base_url: str
     token: str
     log: Path
+    pid: int = 0
 
     @property
     def url(self) -> str:
@@ -62,7 +63,7 @@ def serve(
     ]  # fmt: skip
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, cwd=scratch)
-    server = Server(f"http://127.0.0.1:{port}", base_url, token, log)
+    server = Server(f"http://127.0.0.1:{port}", base_url, token, log, process.pid)
     try:
         _wait(server, process)
         yield server

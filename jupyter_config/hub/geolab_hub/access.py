@@ -20,7 +20,11 @@ def roles(projects: Iterable[Project]) -> list[dict[str, Any]]:
     """
     projects = list(projects)
     made: list[dict[str, Any]] = [
-        {"name": "user", "description": "Who one is, and nothing else", "scopes": ["read:users:name!user"]},
+        {
+            "name": "user",
+            "description": "Who one is, and nothing else",
+            "scopes": ["read:users:name!user", "read:users:groups!user"],
+        },
         {
             "name": "researcher",
             "description": "A Lab of one's own",

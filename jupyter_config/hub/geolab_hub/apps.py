@@ -11,7 +11,7 @@ from geolab_hub.projects import Project
 from geolab_hub.surroundings import HERE, Surroundings
 
 CONFIG = HERE.parent / "apps_config.py"
-_HIDDEN = ("HUB_", "OIDC_", "JUPYTERHUB_", "CONFIGPROXY_", "JUPYTER_TOKEN", "GEOLAB_")
+_HIDDEN = ("HUB_", "OIDC_", "JUPYTERHUB_", "CONFIGPROXY_", "JUPYTER_", "GEOLAB_")
 
 
 def command(python: str = sys.executable) -> list[str]:
@@ -27,8 +27,11 @@ def environment(around: Surroundings, project: Project) -> dict[str, str]:
     kept = {k: v for k, v in around.env.items() if not k.startswith(_HIDDEN)}
     port = around.env.get("HUB_API_PORT") or 8081
     api = around.env.get("HUB_API_URL") or f"http://127.0.0.1:{port}/hub/api"
+    own = around.private / "jupyter" / project.service  # no settings of whoever starts it
     return kept | {
         "GEOLAB_HOME": str(project.home),
+        "JUPYTER_CONFIG_DIR": str(own / "config"),
+        "JUPYTER_RUNTIME_DIR": str(own / "runtime"),
         "JUPYTERHUB_API_TOKEN": around.token(project),
         "JUPYTERHUB_API_URL": api,
         "JUPYTERHUB_BASE_URL": "/",
@@ -39,7 +42,6 @@ def environment(around: Surroundings, project: Project) -> dict[str, str]:
         "JUPYTERHUB_SERVICE_URL": around.env.get("HUB_APPS_LISTEN") or project.apps,
         "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps([f"access:services!service={project.service}"]),
         "JUPYTERHUB_OAUTH_SCOPES": json.dumps([f"access:services!service={project.service}"]),
-        "JUPYTERHUB_DISABLE_USER_CONFIG": "1",
         "JUPYTERHUB_SINGLEUSER_EXTENSION": "1",
         "JUPYTERHUB_SINGLEUSER_LOAD_OTHER_EXTENSIONS": "0",
     }
