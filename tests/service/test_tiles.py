@@ -15,13 +15,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 from pyproj import Transformer
+from rasterio.enums import Resampling
 from rasterio.transform import Affine
+from rio_tiler.colormap import cmap
+from rio_tiler.io import Reader
 
 from geolab import catalog, raster
 from geolab.change import products
 from geolab.errors import BadInput, FileRejected
 from geolab.service import tiles
-from geolab.service.tiles import draw, sample, sources
+from geolab.service.tiles import colors, draw, sample, sources
 
 EDGE_M = 20037508.342789244
 
@@ -331,7 +334,7 @@ def test_the_quick_way_finds_the_pixels_that_gdal_finds(tmp_path, grid, how):
         if at.ratio > sample.MOST_RATIO:
             continue
         quick = (sample.smooth if how == "bilinear" else sample.nearest)(of, level, (2, 1), at)
-        slow = draw.warped(of, head, tile, (2, 1), how)
+        slow = draw.warped(of, head, tile, (2, 1), Resampling[how])
         assert quick is not None
         assert slow is not None
         both = quick[1] & slow[1]
@@ -360,7 +363,7 @@ def test_what_is_valid_is_what_gdal_says(tmp_path, options):
     at = sample.places(sources.header(of), tile.z, tile.x, tile.y, 256, 0)
     assert at is not None
     quick = sample.nearest(of, None, (1,), at)
-    slow = draw.warped(of, sources.header(of), tile, (1,), "nearest")
+    slow = draw.warped(of, sources.header(of), tile, (1,), Resampling.nearest)
     assert quick is not None
     assert slow is not None
     assert np.mean(quick[1] != slow[1]) < 0.01
@@ -499,3 +502,29 @@ def test_a_threshold_is_for_probabilities_only(tmp_path):
     write_field(path, "north up")
     with pytest.raises(BadInput, match="levels of probability"):
         tiles.render(str(path), tiles.parse("16", *map(str, middle(path, 16)), "png", {"threshold": ["0.5"]}))
+
+
+@pytest.mark.parametrize("name", ["cividis", "viridis", "balance", "gray"])
+def test_ramps_are_the_published_ones(name):
+    table = colors.ramp(name).astype(int)
+    known = {"gray": {i: (i, i, i, 255) for i in range(256)}}.get(name) or cmap.get(name)
+    assert np.abs(table - np.array([known[i] for i in range(256)])).max() <= 3
+
+
+@pytest.mark.filterwarnings("ignore::rio_tiler.errors.NoOverviewWarning")
+@pytest.mark.parametrize("options", [{"nodata": 0}, {}])
+def test_the_way_by_gdal_is_that_of_rio_tiler(tmp_path, options):
+    path = tmp_path / "field.tif"
+    write_field(path, "turned", **options)
+    of = sources.source(str(path))
+    for zoom in (11, 13, 15, 17):
+        tile = tiles.Tile(zoom, *middle(path, zoom))
+        found = draw.warped(of, sources.header(of), tile, (1, 2), Resampling.bilinear)
+        assert found is not None
+        with Reader(str(path)) as reader:
+            other = reader.tile(tile.x, tile.y, zoom, indexes=(1, 2), reproject_method="bilinear").array
+        both = found[1] & ~np.ma.getmaskarray(other).any(axis=0)
+        assert both.sum() >= 10
+        assert np.mean(found[1] == ~np.ma.getmaskarray(other).any(axis=0)) > 0.97
+        apart = np.abs(found[0][:, both].astype(float) - other.data[:, both].astype(float))
+        assert np.percentile(apart, 99) < 60

@@ -7,33 +7,28 @@ figure of the same image.
 from __future__ import annotations
 
 import math
-import warnings
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from morecantile import Tile as MercatorTile
-from morecantile.defaults import tms
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
-from rasterio.transform import from_bounds
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
-from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
-from rio_tiler.io import Reader
 
 from geolab import display, raster
 from geolab.errors import BadInput, FileRejected
 from geolab.raster import hillshade
 from geolab.service.tiles import colors, encode, expression, sample, sources
 from geolab.service.tiles.asked import TILE_PX, Tile
+from geolab.service.tiles.sample import EDGE_M
 from geolab.service.tiles.sources import Header, Source
 
 Array = np.ndarray
-Resampling = Literal["nearest", "bilinear"]
 Read = tuple[Array, Array]  # pixels [band, y, x] and where all of them are valid [y, x]
 
-warnings.filterwarnings("ignore", category=NoOverviewWarning)  # which one is read is chosen below
-
-MERCATOR = tms.get("WebMercatorQuad")
 WEB_MERCATOR = "EPSG:3857"
 LEVELS_BYTES = 32_000_000
 _levels: sources.Kept[Array | None] = sources.Kept(LEVELS_BYTES, lambda a: 200 if a is None else a.nbytes)
@@ -64,13 +59,13 @@ def _drawn(of: Source, head: Header, tile: Tile) -> bytes | None:
         return _calculated(of, head, tile, bands)
     table = _table(of, head, bands, tile.colormap)
     if table is not None:
-        found = _read(of, head, tile, bands, "nearest")
+        found = _read(of, head, tile, bands, Resampling.nearest)
         return None if found is None else _classes(found[0][0], found[1], table, tile.format)
     if tile.colormap == "hillshade":
-        found = _read(of, head, tile, bands, "bilinear", margin=1)
+        found = _read(of, head, tile, bands, Resampling.bilinear, margin=1)
         return None if found is None else _relief(*found, tile)
     _check_limits(tile, len(bands))
-    found = _read(of, head, tile, bands, "bilinear")
+    found = _read(of, head, tile, bands, Resampling.bilinear)
     if found is None:
         return None
     return _stretched(*found, tile.limits or stretch(of.uri, bands, of.version), tile)
@@ -95,8 +90,8 @@ def _classes(values: Array, valid: Array, table: colors.Table, format: str) -> b
 
 
 def _relief(pixels: Array, valid: Array, tile: Tile) -> bytes:
-    box = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
-    ground_m = hillshade.ground_m((box.right - box.left) / TILE_PX, (box.top + box.bottom) / 2)
+    middle = EDGE_M - (tile.y + 0.5) * TILE_PX * pixel_m(tile.z)
+    ground_m = hillshade.ground_m(pixel_m(tile.z), middle)
     bright = hillshade.shade(pixels[0], valid, ground_m)
     return encode.picture(np.repeat(bright[None], 3, axis=0), valid[1:-1, 1:-1], tile.format)
 
@@ -122,13 +117,13 @@ def _thresholded(
 
 
 def _read_levels(of: Source, head: Header, tile: Tile, bands: tuple[int, ...]) -> Array | None:
-    found = _read(of, head, tile, bands, "nearest")
+    found = _read(of, head, tile, bands, Resampling.nearest)
     return None if found is None else np.where(found[1], found[0][0], colors.NODATA).astype(np.uint8)
 
 
 def _calculated(of: Source, head: Header, tile: Tile, bands: tuple[int, ...]) -> bytes | None:
     _check_limits(tile, len(tile.expression))
-    found = _read(of, head, tile, bands, "bilinear")
+    found = _read(of, head, tile, bands, Resampling.bilinear)
     if found is None:
         return None
     values = _evaluate(tile.expression, bands, found[0])
@@ -196,7 +191,21 @@ def _read(
     at = sample.places(sources.header(of, level), tile.z, tile.x, tile.y, TILE_PX, margin)
     if at is None or at.ratio > sample.MOST_RATIO:
         return warped(of, head, tile, bands, how, margin=margin)
-    return (sample.nearest if how == "nearest" else sample.smooth)(of, level, bands, at)
+    return (sample.nearest if how == Resampling.nearest else sample.smooth)(of, level, bands, at)
+
+
+def pixel_m(zoom: int) -> float:
+    """The side of a tile's pixel in Web Mercator."""
+    return 2 * EDGE_M / (TILE_PX << zoom)
+
+
+@lru_cache(4096)
+def _mercator_box(head: Header) -> tuple[float, float, float, float]:
+    """(left, bottom, right, top) of a raster in Web Mercator."""
+    west, south, east, north = head.bounds
+    if head.crs is not None and head.crs.is_geographic:
+        south, north = max(south, -85.0), min(north, 85.0)
+    return transform_bounds(head.crs, WEB_MERCATOR, west, south, east, north)
 
 
 @lru_cache(4096)
@@ -204,14 +213,14 @@ def overview(head: Header, zoom: int) -> int | None:
     """The coarsest overview that still has the tile's resolution; None for the raster itself."""
     if not head.overviews or head.crs is None:
         return None
-    west, south, east, north = head.bounds
-    if head.crs.is_geographic:
-        south, north = max(south, -85.0), min(north, 85.0)
-    box = transform_bounds(head.crs, WEB_MERCATOR, west, south, east, north)
-    pixel_m = math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / (head.width * head.height))
-    factor = MERCATOR.matrix(zoom).cellSize / pixel_m
+    box = _mercator_box(head)
+    own_m = math.sqrt((box[2] - box[0]) * (box[3] - box[1]) / (head.width * head.height))
+    factor = pixel_m(zoom) / own_m
     fitting = [index for index, step in enumerate(head.overviews) if step <= factor]
     return fitting[-1] if fitting else None
+
+
+# ---------------------------------------------------------------- by GDAL
 
 
 def warped(
@@ -219,35 +228,32 @@ def warped(
 ) -> Read | None:
     """The same by GDAL's warper, for any raster and any zoom.
 
-    Once, straight from the overview that fits: rio-tiler alone would warp at the raster's own resolution
-    first, and at zoom 7 of a 0.5 m raster GDAL then wants 390 GB.
+    Straight from the overview that fits: at zoom 7 of a 0.5 m raster GDAL otherwise wants 390 GB.
     """
-    west, south, east, north = MERCATOR.xy_bounds(MercatorTile(tile.x, tile.y, tile.z))
-    size, more = TILE_PX + 2 * margin, (east - west) / TILE_PX * margin
-    grid = from_bounds(west - more, south - more, east + more, north + more, size, size)
+    side, size = pixel_m(tile.z), TILE_PX + 2 * margin
+    west, north = -EDGE_M + (tile.x * TILE_PX - margin) * side, EDGE_M - (tile.y * TILE_PX - margin) * side
+    if head.crs is not None:
+        left, bottom, right, top = _mercator_box(head)
+        if west >= right or left >= west + size * side or north <= bottom or top <= north - size * side:
+            return None
     level = overview(head, tile.z)
     options: dict[str, Any] = {} if level is None else {"overview_level": level}
+    grid = {"transform": Affine(side, 0, west, 0, -side, north), "width": size, "height": size}
     with raster.open_raster(of.uri, **options) as dataset:
-        reader = Reader(None, dataset=dataset)  # pyright: ignore[reportCallIssue]
-        try:
-            image = reader.tile(
-                tile.x,
-                tile.y,
-                tile.z,
-                indexes=bands,
-                reproject_method=how,
-                buffer=margin,
-                vrt_options={"transform": grid, "width": size, "height": size},
-            )
-        except TileOutsideBounds:
-            return None
-    return _values(image.array)
+        return _by_gdal(dataset, bands, grid | {"crs": WEB_MERCATOR, "resampling": how})
 
 
-def _values(array: np.ma.MaskedArray) -> Read:
-    pixels = np.ma.getdata(array)
+def _by_gdal(dataset: DatasetReader, bands: tuple[int, ...], options: dict[str, Any]) -> Read:
+    """Opacity tells what is valid: the file's own, or one that the warper adds; or else its nodata value."""
+    own = ColorInterp.alpha in dataset.colorinterp
+    adds = not own and dataset.nodata is None
+    with WarpedVRT(dataset, add_alpha=adds, **options) as vrt:
+        pixels = vrt.read(bands)
+        if adds:
+            valid = vrt.read(vrt.count) != 0
+        else:
+            valid = (vrt.read_masks(bands) > 0).all(axis=0)
     pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
-    valid = np.asarray(~np.ma.getmaskarray(array).any(axis=0))
     if np.issubdtype(pixels.dtype, np.floating):
         valid &= np.isfinite(pixels).all(axis=0)
     return pixels, valid

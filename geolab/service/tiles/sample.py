@@ -1,7 +1,7 @@
 """The pixels of a raster on the grid of a tile: where each one comes from, and its value there.
 
 GDAL's warper does the same, but opens, sets up and reads anew for every tile; see bench/tiles.py. A
-tile that this module has no simple way for (far out, no overview; no grid) is left to rio-tiler.
+tile that this module has no simple way for (far out, no overview; no grid) is left to it all the same.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 
 import numpy as np
+import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
@@ -27,7 +28,8 @@ from geolab.raster.info import DRIVERS, gdal_env, positions
 Array = np.ndarray
 T = TypeVar("T")
 
-BLOCKS_BYTES = 128_000_000
+BLOCKS_BYTES = 96_000_000
+GDAL_CACHE_BYTES = 16_000_000  # of its own: blocks are kept here
 OPEN_PER_THREAD = 12
 FORGET_S = 300  # a remote file of which nobody says the version is read anew after so long
 LARGEST_BLOCK_PX = 4_194_304  # larger ones (whole strips, untiled JPEGs) are not worth keeping
@@ -212,7 +214,8 @@ def _read(of: Source, level: int | None, bands: tuple[int, ...], box: tuple[int,
     top, bottom, left, right = box
     window = Window(left, top, right - left, bottom - top)  # pyright: ignore[reportCallIssue]
     head = header(of, level)
-    with gdal_env(remote=store.local_path(of.uri) is None):
+    remote = store.local_path(of.uri) is None
+    with gdal_env(remote=remote), rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
         dataset = _open(of, level)
         pixels = dataset.read(bands, window=window)
         valid = dataset.read_masks(bands[0], window=window) > 0 if head.masked else None
