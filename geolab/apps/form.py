@@ -164,7 +164,7 @@ class Form(widgets.VBox):
 
     def _ask_for(self, *, force: bool) -> None:
         self._busy(True)
-        self._note.children = ()
+        self._note.children = (parts.text("Looking at the inputs…", soft=True),)
         ask = partial(asking.attempt, self.path, self.filling.given(), self.page.settings, force=force)
         self.page.aside(ask, self._answered)
 

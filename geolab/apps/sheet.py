@@ -84,6 +84,13 @@ class Sheet(Part):
         """Answer a search: rows, words, more, page, or a problem."""
         self.send({"kind": "found", "name": name, "number": number, **answer})
 
+    def get_state(self, *args: Any, **named: Any) -> dict[str, Any]:
+        return whole(super().get_state(*args, **named))
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send a message to the page."""
+        super().send(whole(content), buffers)
+
     @t.validate("said")
     def _sound(self, proposal: Any) -> dict[str, Said]:
         """A browser may send anything: only what its control could hold is taken."""
@@ -106,6 +113,15 @@ class Sheet(Part):
             page, number = (content.get(key) for key in ("page", "number"))
             if type(page) is int and type(number) is int and 0 <= page < 100_000:
                 faults.call(self.on_find, name, content["text"][:200], page, number)
+
+
+def whole(value: Any) -> Any:
+    """The value with '?' for halves of characters, which no message to a page can hold."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {whole(name): whole(one) for name, one in value.items()}
+    return [whole(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def fits(field: Field, held: Any) -> bool:

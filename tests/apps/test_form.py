@@ -217,6 +217,17 @@ def _words(form: Form) -> str:
     return " ".join(str(getattr(one, "value", "")) for one in _all(form._note))
 
 
+def test_halves_of_characters_do_not_break_the_page(page, make_notebook):
+    form = Form(page, make_notebook('word: str = "a\\ud800"  # half \\udfff a character'))
+    sheet = form.filling.sheets[0]
+    state = sheet.get_state()
+    assert (state["said"], form.values) == ({"word": "a?"}, {"word": "a\ud800"})
+    json.dumps({name: state[name] for name in ("said", "fields", "cards")}, ensure_ascii=False).encode()
+    form.put(word="b\ud800")
+    assert form._copy.layout.display == "none"  # no command line holds it
+    assert form.values == {"word": "b\ud800"}
+
+
 # ---------------------------------------------------------------- things that values name
 
 

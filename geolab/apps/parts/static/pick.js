@@ -29,7 +29,7 @@ function pickControl(field, say, ids, { model, ask }) {
     search, list, el("span", { class: "geolab-beside" }, status, back, next),
     el("label", { class: "geolab-soft", for: `${ids.control}-text`, text: `Or type ${typing}` }), typed);
   const actions = el("span", { class: "geolab-beside geolab-pick-actions" }, choose, upload, field.empty && clear);
-  const node = el("div", { class: "geolab-pick" }, words,
+  const node = el("div", { class: "geolab-pick", role: "group", "aria-labelledby": ids.label }, words,
     el("span", { class: finds ? "geolab-chosen" : "geolab-typed" }, finds ? card : typed, actions), finds && panel);
 
   function take(value, close = true) {
