@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from geolab import jobs
+from geolab import catalog, jobs
 from geolab.apps import parts, words
 from geolab.errors import GeolabError, one_line
 from geolab.jobs.listing import View
+from geolab.maps import origin
 from geolab.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 3.0
 MOST = 10
+_ID = re.compile(r"[0-9a-f]{16,64}(-[\w-]{1,60})?")  # an item's, made of its content, or of a result
 COLUMNS = (
     parts.Column("state", "State", "state"),
     parts.Column("what", "What"),
@@ -31,10 +35,15 @@ def recent(page: Page, notebooks: Sequence[str], on_open: Callable[[str], None])
     """The active and the last runs of these notebooks, newest first; all notebooks if none is named."""
     table = parts.Table(COLUMNS, on_open=on_open, empty="No run yet.", label="Recent runs")
 
-    def show(views: list[View]) -> None:
-        table.rows = [row(view, named=len(notebooks) != 1) for view in views]
+    def look() -> list[dict[str, Any]]:
+        views = newest(page, notebooks)
+        titles = titles_of(views, page.settings)
+        return [row(view, named=len(notebooks) != 1, titles=titles) for view in views]
 
-    page.every(LOOK_S, show, work=lambda: newest(page, notebooks))
+    def show(rows: list[dict[str, Any]]) -> None:
+        table.rows = rows
+
+    page.every(LOOK_S, show, work=look)
     return table
 
 
@@ -48,14 +57,28 @@ def newest(page: Page, notebooks: Sequence[str], most: int = MOST) -> list[View]
     return sorted(found, key=lambda view: view.created, reverse=True)[:most]
 
 
+def titles_of(views: Iterable[View], settings: Settings) -> dict[str, str]:
+    """What people call the items that these runs name, by their ids; for a thread."""
+    named = {value for view in views for value in view.parameters.values() if isinstance(value, str)}
+    ids = [value for value in named if _ID.fullmatch(value)]
+    if not ids:
+        return {}
+    with catalog.open_catalog(settings) as opened:
+        found = opened.search(catalog.Search(ids=ids, limit=len(ids))).items
+    return {str(item["id"]): origin.title(item) for item in found}
+
+
 def has_ledger(settings: Settings) -> bool:
     """Whether anything was ever asked for here: looking shall make no file."""
     return not settings.ledger_url.startswith("sqlite:///") or settings.ledger_path.exists()
 
 
-def row(view: View, *, named: bool = True) -> dict[str, Any]:
-    """A run as a row of a table. named: say its notebook too."""
-    what = summary(view.notebook, view.parameters)
+def row(
+    view: View, *, named: bool = True, titles: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """A run as a row of a table. named: say its notebook too. titles: of items, by their ids."""
+    known = {name: titles.get(v, v) if isinstance(v, str) else v for name, v in view.parameters.items()}
+    what = summary(view.notebook, known)
     return {
         "id": view.run_id,
         "state": view.state,

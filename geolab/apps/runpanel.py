@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -29,11 +30,19 @@ class RunPanel(widgets.VBox):
     """State, progress, log, curves, figures, results of one run, live while a browser shows it.
 
     run_id: the run it shows; `show` turns to another. view: what was seen of it last, or None.
-    on_end: called with the view once when the run has ended, also when it had before.
+    on_end: called with the view once when the run has ended, also when it had before. on_close: the panel
+    has a button for it.
     """
 
-    def __init__(self, page: Page, run_id: str, *, on_end: Any = None):
-        self.page, self.run_id, self.on_end = page, run_id, on_end
+    def __init__(
+        self,
+        page: Page,
+        run_id: str,
+        *,
+        on_end: Callable[[View], None] | None = None,
+        on_close: Callable[[], None] | None = None,
+    ):
+        self.page, self.run_id, self.on_end, self.on_close = page, run_id, on_end, on_close
         self.view: View | None = None
         self._task: Any = None
         self._head, self._actions = parts.html(""), parts.row()
@@ -83,7 +92,9 @@ class RunPanel(widgets.VBox):
     def _shown(self, look: Look | GeolabError) -> None:
         if isinstance(look, GeolabError):
             self.stop()
-            self.children = (parts.empty(str(look), parts.link("See all runs", self.page.link("monitor"))),)
+            close = [parts.button("Close", self.on_close)] if self.on_close else []
+            link = parts.link("See all runs", self.page.link("monitor"))
+            self.children = (parts.empty(str(look), link, *close),)
             return
         first = self.view is None
         before, self.view = self.view, look.view
@@ -110,7 +121,7 @@ class RunPanel(widgets.VBox):
         view = look.view
         self._actions.children = tuple(self._buttons(view))
         self._trouble.children = tuple(ended.told(self.page, view))
-        self._log_fold.opened = view.state != "succeeded"
+        self._log_fold.opened = view.state in ACTIVE
         self._more.inside(*self._taken_along(look))
         if view.state == "succeeded":
             self._results.children = (results(self.page, view, figures=False),)
@@ -132,9 +143,13 @@ class RunPanel(widgets.VBox):
     # ------------------------------------------------------------ what can be done
 
     def _buttons(self, view: View) -> list[widgets.Widget]:
+        close = [parts.button("Close", self.on_close)] if self.on_close else []
         if view.state in ACTIVE:
-            return [parts.button("Cancel", self.cancel, danger=True, hint="Stop this run")]
-        return [] if view.state == "succeeded" else [parts.button("Retry", self.retry, primary=True)]
+            return [parts.button("Cancel", self.cancel, danger=True, hint="Stop this run"), *close]
+        return [
+            *([] if view.state == "succeeded" else [parts.button("Retry", self.retry, primary=True)]),
+            *close,
+        ]
 
     def cancel(self) -> None:
         """Ask the run to stop; if it does not answer, offer to end it at once."""
@@ -174,6 +189,10 @@ class RunPanel(widgets.VBox):
     def _open(self, notebook: str, view: View, place: widgets.Box) -> None:
         """Put a notebook with this run's parameters into the workspace, and say where."""
         copied = command.notebook_copy(self.page.settings, notebook, view.parameters)
+        address = command.lab_url(copied)
+        if address:
+            place.children = (parts.link(f"Open {copied.name} in JupyterLab", address, new=True),)
+            return
         place.children = (
             parts.text("It lies in the workspace, its parameters filled in:", soft=True),
             parts.Copy("Copy", f"jupyter lab {shlex.quote(str(copied))}"),

@@ -68,7 +68,7 @@ def usage(used: Mapping[str, Any] | None) -> str:
     """What a run takes or took, on one line; "" where nothing is known."""
     known = {name: v for name, v in (used or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
     told = []
-    if "cpu_pct" in known:
+    if known.get("cpu_pct", 0) >= 5:
         told.append(f"{known['cpu_pct'] / 100:.1f} cores")
     memory = known.get("memory_mb", known.get("memory_mb_peak"))
     if memory is not None:

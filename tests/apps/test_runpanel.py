@@ -10,7 +10,7 @@ import pytest
 from geolab import jobs
 from geolab.apps import charts, ended, words
 from geolab.apps.live import Live
-from geolab.apps.runlist import summary
+from geolab.apps.runlist import row, summary, titles_of
 from geolab.apps.runpanel import RunPanel, recent
 
 
@@ -68,12 +68,19 @@ def test_a_run_that_is_not_there_is_one_sentence_and_a_way_on(panel, words):
     assert "/voila/render/monitor.ipynb" in shown
 
 
-def test_a_run_can_be_taken_along_as_a_command_and_a_notebook(panel, ran, words, within):
+def test_a_run_can_be_taken_along_as_a_command_and_a_notebook(panel, ran, words, within, monkeypatch):
     made = panel(ran.failed)
     made._more.opened = True
     shown = words(made)
     assert "geolab run" in shown
     assert f"/geolab/runs/{ran.failed}/log.txt" in shown
+    opener = next(one for one in within(made) if getattr(one, "description", "") == "Open as notebook")
+    opener.click()
+    (copied,) = (ran.workspace.home / "notebooks").glob("failing-copy*.ipynb")
+    assert f"jupyter lab {copied}" in words(made)
+    monkeypatch.setenv("GEOLAB_LAB_ROOT", str(ran.workspace.home.resolve()))
+    opener.click()
+    assert f'href="/lab/tree/notebooks/{copied.name}"' in words(made)
 
 
 def test_cancel_stops_a_run_and_retry_begins_another_that_the_page_remembers(
@@ -191,3 +198,12 @@ def test_a_row_says_what_sets_a_run_apart(hostile):
     )
     assert said == "before a, after b.tif, tile_px 64"
     assert "2 values" in summary("none", {"masks": ["a", "b"]})
+
+
+def test_items_are_called_by_their_titles(ran, make_page):
+    view = jobs.show(ran.drawn, settings=ran.workspace)
+    item = (view.report or {})["outputs"][0]
+    named = dataclasses.replace(view, parameters={"before": item["id"], "after": "0" * 20})
+    titles = titles_of([named], ran.workspace)
+    assert titles == {item["id"]: item["properties"]["title"]}
+    assert row(named, titles=titles)["what"].startswith(f"drawn: before {item['properties']['title']}"[:40])

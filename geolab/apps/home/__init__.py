@@ -8,18 +8,17 @@ import ipywidgets as widgets
 
 from geolab import jobs
 from geolab.apps import parts
-from geolab.apps.home import gallery, inventory, todo
+from geolab.apps.home import gallery, inventory, services, todo
 from geolab.apps.home.inventory import Inventory
-from geolab.apps.runlist import newest, row
+from geolab.apps.runlist import newest, row, titles_of
 from geolab.apps.runpanel import RunPanel
-from geolab.errors import one_line
-from geolab.jobs.listing import View
 
 if TYPE_CHECKING:
     from geolab.apps.shell import Page
 
 LOOK_S = 3.0  # for runs
 COUNT_S = 20.0  # for what lies in the workspace
+AMONG = 100  # newest runs that are looked at
 COLUMNS = (
     parts.Column("state", "State", "state"),
     parts.Column("notebook", "Notebook", "short"),
@@ -52,26 +51,23 @@ class Home(widgets.VBox):
             label="Runs",
         )
         runs = parts.card("Runs", self._table, parts.link("All runs and pipelines", page.link("monitor")))
-        left, right = parts.stack(self._there, runs), parts.stack(self._next, self._services)
-        super().__init__(
-            [
-                self._run,
-                parts.grid(left, right, columns="minmax(0, 5fr) minmax(240px, 2fr)"),
-                gallery.pages(page),
-            ]
-        )
+        left = parts.stack(self._there, runs)
+        both = parts.grid(left, self._services, columns="minmax(0, 5fr) minmax(240px, 2fr)")
+        super().__init__([self._run, self._next, both, gallery.pages(page)])
         self.add_class("geolab-stack")
         if page.asked["run"]:
             self.show_run(page.asked["run"])
         self._looks = page.every(COUNT_S, self._show, work=lambda: inventory.look(page.settings))
-        page.every(LOOK_S, self._show_runs, work=lambda: newest(page, (), page.asked["listed"]))
+        page.every(LOOK_S, self._show_runs, work=self._look_at_runs)
         page.every(COUNT_S, self._show_services, work=lambda: jobs.services(page.settings))
 
     def show_run(self, run_id: str) -> None:
         """Show a run above all else."""
         if self.panel is None:
-            self.panel = RunPanel(self.page, run_id, on_end=lambda _: self._looks.soon())
-            self._run.children = (parts.row(parts.button("Close", self.close_run)), self.panel)
+            self.panel = RunPanel(
+                self.page, run_id, on_end=lambda _: self._looks.soon(), on_close=self.close_run
+            )
+            self._run.children = (self.panel,)
         else:
             self.panel.show(run_id)
 
@@ -97,16 +93,17 @@ class Home(widgets.VBox):
         self.found = found
         self._there.children = tuple(inventory.shown(self.page, found))
         title = self._next.children[0]
-        self._next.children = (title, *todo.steps(self.page, found, self.start))
+        self._next.children = (title, parts.row(*todo.steps(self.page, found, self.start)))
 
-    def _show_runs(self, views: list[View]) -> None:
-        self._table.rows = [row(view, named=False) | {"notebook": view.notebook} for view in views]
+    def _look_at_runs(self) -> list[dict[str, Any]]:
+        """The newest runs that people asked for, as rows; those of pipelines are the monitor's."""
+        found = [view for view in newest(self.page, (), AMONG) if not view.pipeline]
+        shown = found[: self.page.asked["listed"]]
+        titles = titles_of(shown, self.page.settings)
+        return [row(view, named=False, titles=titles) for view in shown]
+
+    def _show_runs(self, rows: list[dict[str, Any]]) -> None:
+        self._table.rows = rows
 
     def _show_services(self, found: jobs.Services) -> None:
-        told = {
-            line.what: parts.state(
-                line.state, one_line(f"{line.detail}{f': {line.remedy}' if line.remedy else ''}")
-            )
-            for line in found.lines
-        }
-        self._services.children = (self._services.children[0], parts.facts(told))
+        self._services.children = (self._services.children[0], services.lines(found))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST = 24  # collections with a picture
 PATIENCE_S = 2.0  # for adding up the sizes of files
 RESULTS = "results"
+PICTURED = ("image", "photo", "product", "dsm")  # the earlier ones are shown first
+NEWEST, OF_A_KIND = 8, 3  # items that are shown
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Inventory:
     models: bool
     bytes: int
     all_counted: bool
+    newest: tuple[Mapping[str, Any], ...] = ()
 
 
 def look(settings: Settings) -> Inventory:
@@ -55,14 +58,26 @@ def look(settings: Settings) -> Inventory:
         found = tuple(_collection(opened, document) for document in documents[:MOST])
         roles = {role: _count(opened, role) for role in ("image", "photo", "label")}
         total = opened.search(catalog.Search(limit=1)).matched
+        newest = tuple(_newest(opened)) if total else ()
     count, whole = _bytes(settings.home)
-    return Inventory(total, found, roles, _any_model(settings), count, whole)
+    return Inventory(total, found, roles, _any_model(settings), count, whole, newest)
+
+
+def _newest(opened: catalog.Catalog) -> list[Mapping[str, Any]]:
+    """The newest items that have a picture, few of each collection and kind."""
+    seen, found = dict[tuple[str, str], int](), list[Mapping[str, Any]]()
+    for item in opened.search(catalog.Search(limit=200)).items:
+        kind = (str(item.get("collection")), origin.role(item))
+        seen[kind] = seen.get(kind, 0) + 1
+        if kind[1] in PICTURED and seen[kind] <= OF_A_KIND:
+            found.append(item)
+    return found[:NEWEST]
 
 
 def _collection(opened: catalog.Catalog, document: Mapping[str, Any]) -> Collection:
     name = str(document["id"])
     page = opened.search(catalog.Search(collections=(name,), limit=12))
-    pictures = [item for item in page.items if origin.role(item) in ("image", "photo", "product")]
+    pictures = sorted(page.items, key=lambda item: _rank(origin.role(item)))  # in order of time else
     times = [origin.day(item) for item in page.items if origin.day(item)]
     extent = (document.get("extent") or {}).get("temporal", {}).get("interval") or [[None, None]]
     first, last = ((str(end)[:10] if end else "") for end in extent[0])
@@ -72,8 +87,12 @@ def _collection(opened: catalog.Catalog, document: Mapping[str, Any]) -> Collect
         str(document.get("title") or name),
         page.matched,
         dates,
-        next(iter(pictures or page.items), None),
+        next(iter(pictures), None),
     )
+
+
+def _rank(role: str) -> int:
+    return PICTURED.index(role) if role in PICTURED else len(PICTURED)
 
 
 def _count(opened: catalog.Catalog, role: str) -> int:
@@ -111,7 +130,21 @@ def shown(page: Page, found: Inventory) -> list[widgets.Widget]:
     if not found.collections:
         return []
     cards = parts.Cards([_card(page, one) for one in found.collections], label="Collections")
-    return [parts.card("In the workspace", parts.text(summary(found), soft=True), cards)]
+    newest = parts.Cards([_item_card(page, item) for item in found.newest], label="Newest items")
+    newest.add_class("geolab-strip")
+    shown = [parts.card("In the workspace", parts.text(summary(found), soft=True), cards)]
+    return [*shown, parts.card("Newest", newest)] if found.newest else [*shown]
+
+
+def _item_card(page: Page, item: Mapping[str, Any]) -> dict[str, Any]:
+    name = f"{item['collection']}/{item['id']}"
+    return {
+        "id": name,
+        "title": one_line(origin.title(item), 60),
+        "note": " ".join(filter(None, [origin.day(item), origin.role(item)])),
+        "thumb": origin.preview_url(item),
+        "href": page.link("data", item=item["id"], collection=item["collection"]),
+    }
 
 
 def summary(found: Inventory) -> str:

@@ -35,7 +35,7 @@ def _begin(page: Page, start: Start) -> list[widgets.Widget]:
     )
     words = "The workspace is empty. Begin with a small made-up town, or with files of your own."
     add = page.link("data", tab="add")
-    return [parts.text(words), parts.row(make), parts.link("Upload files, or ingest a folder", add)]
+    return [parts.text(words), make, parts.link("Upload files, or ingest a folder", add)]
 
 
 def _further(page: Page, found: Inventory) -> list[widgets.Widget]:

@@ -38,8 +38,8 @@ class Monitor(widgets.VBox):
     def show_run(self, run_id: str) -> None:
         """Show a run above all else."""
         if self.panel is None:
-            self.panel = RunPanel(self.page, run_id)
-            self._run.children = (parts.row(parts.button("Close", self.close_run)), self.panel)
+            self.panel = RunPanel(self.page, run_id, on_close=self.close_run)
+            self._run.children = (self.panel,)
         elif self.panel.run_id != run_id:
             self.panel.show(run_id)
 
