@@ -17,6 +17,15 @@ from geolab import raster
 from geolab.errors import BadInput, FileRejected
 from geolab.maps.origin import Item, title
 
+_SHORT = {
+    "metre": "m",
+    "meter": "m",
+    "metres": "m",
+    "meters": "m",
+    "degree": "°",
+    "degrees": "°",
+    "celsius": "°C",
+}
 PROBABILITY_ONE = 254.0  # the byte that is probability 1, see change.detect
 
 
@@ -102,6 +111,7 @@ def _place(dataset: DatasetReader, longitude: float, latitude: float) -> tuple[i
 def _band(dataset: DatasetReader, item: Item, told: Mapping[str, Any], index: int, value: Any) -> Band:
     name = str(told.get("name") or dataset.descriptions[index] or f"band {index + 1}")[:60]
     unit = str(told.get("unit") or dataset.units[index] or "")[:20]
+    unit = _SHORT.get(unit, unit)
     if np.ma.is_masked(value) or not np.isfinite(value):
         return Band(name, None, unit)
     if np.iscomplexobj(value):

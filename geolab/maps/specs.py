@@ -85,7 +85,7 @@ def legend(item: Item) -> Spec | None:
     if kind(item) == "probability":
         return {"title": "Probability of change", "low": "0", "high": "1", "colours": CIVIDIS}
     if kind(item) == "change":
-        return {"title": "Change", "low": "changed", "high": "", "colours": [CHANGE, CHANGE]}
+        return {"title": "Changed", "low": "", "high": "", "colours": [CHANGE]}
     return None
 
 

@@ -46,7 +46,11 @@ class Finder:
         self.rows: NDArray[np.intp] = np.empty(0, np.intp)
         self.first = 0
         self.table = parts.Table(
-            [parts.Column("thumb", "", "thumb"), parts.Column("title", "Item"), parts.Column("day", "Date")],
+            [
+                parts.Column("title", "Item"),
+                parts.Column("day", "Date", "date"),
+                parts.Column("thumb", "", "thumb"),
+            ],
             select="many",
             on_open=on_open,
             actions=[
@@ -64,8 +68,12 @@ class Finder:
         self._after = parts.button("›", lambda: self._turn(1), hint="The next page")
         fit = parts.button("Fit to all", on_all, hint="Show everything that fits the filters")
         self.filters = self._fields()
+        self.clear = parts.button("Clear", self._cleared, hint="Take all filters away")
         self.widget = parts.stack(
-            self._form(), parts.row(self._count, self._before, self._after, fit), self.table
+            self._form(),
+            parts.row(fit, self.clear),
+            parts.row(self._count, self._before, self._after),
+            self.table,
         )
         self.widget.add_class("geolab-finder")
 
@@ -104,9 +112,8 @@ class Finder:
         return fields
 
     def _form(self) -> widgets.Widget:
-        self.clear = parts.button("Clear", self._cleared, hint="Take all filters away")
         names = ("text", "collection", "role", "since", "until")
-        return parts.box([*(self.filters[name] for name in names), self.clear], "geolab-filters")
+        return parts.box([self.filters[name] for name in names], "geolab-filters")
 
     def _asked(self, name: str, value: str) -> None:
         if value == getattr(self.found.filters, name):
@@ -132,6 +139,10 @@ class Finder:
             return
         self.rows, self.first = rows, 0
         self._page()
+
+    def forget(self) -> None:
+        """The filters have found others."""
+        self.rows, self.table.rows = np.empty(0, np.intp), []
 
     def _turn(self, by: int) -> None:
         self.first = min(max(self.first + by * PAGE_ROWS, 0), max(len(self.rows) - 1, 0))

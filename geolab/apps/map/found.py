@@ -15,6 +15,7 @@ from geolab import catalog
 from geolab.catalog.places import Places
 from geolab.errors import GeolabError
 from geolab.maps.clusters import View, pixels
+from geolab.maps.origin import day
 
 if TYPE_CHECKING:
     from geolab.apps.shell import Page
@@ -160,3 +161,9 @@ def name_of(item: Item) -> Name:
 def key_of(item: Item) -> str:
     """The name of an item's layer."""
     return "/".join(name_of(item))
+
+
+def period(item: Item) -> str:
+    """The days between which a product shows change, or the one of anything: 2021-06-18 to 2024-09-06."""
+    first, last = day(item), str(item["properties"].get("end_datetime") or "")[:10]
+    return f"{first} to {last}" if last and last != first else first

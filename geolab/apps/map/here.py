@@ -9,12 +9,12 @@ import ipywidgets as widgets
 import numpy as np
 
 from geolab.apps import parts
-from geolab.apps.map.found import Found, name_of
+from geolab.apps.map.found import Found, name_of, period
 from geolab.errors import GeolabError
 from geolab.jobs import folders
 from geolab.maps import origin, specs
 from geolab.maps.chart import Chart
-from geolab.maps.origin import day, title
+from geolab.maps.origin import title
 from geolab.maps.reading import Reading, reading
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Here:
         self._place.children = (_head(latitude, longitude), *cards, *rest)
 
     def _card(self, item: Item, found: Reading | None, problem: str) -> widgets.Widget:
-        facts: dict[str, Any] = {"Time": _span(item)} if _span(item) else {}
+        facts: dict[str, Any] = {"Time": period(item)} if period(item) else {}
         if found is not None:
             facts |= {_unique(facts, band.name): band.text for band in found.bands}
             facts["Pixel"] = f"column {found.column}, row {found.row}"
@@ -137,12 +137,6 @@ def _has(item: Item, longitude: float, latitude: float) -> bool:
 
 def _head(latitude: float, longitude: float) -> widgets.Widget:
     return parts.heading(f"{latitude:.5f}, {longitude:.5f}")
-
-
-def _span(item: Item) -> str:
-    """The item's day, or from its first to its last."""
-    first, last = day(item), str(item["properties"].get("end_datetime") or "")[:10]
-    return f"{first} to {last}" if last and last != first else first
 
 
 def _unique(known: dict[str, Any], name: str) -> str:

@@ -43,12 +43,13 @@ class Sides:
 
     def offer(self, items: Sequence[Item]) -> None:
         """Offer these items, in the order of time; what was chosen stays if it is among them."""
-        options = [(name(item)[:80], key_of(item)) for item in items if specs.kind(item)]
-        keys = [key for _, key in options]
+        drawn = sorted((i for i in items if specs.kind(i)), key=lambda item: specs.kind(item) != "image")
+        options = [(name(item)[:80], key_of(item)) for item in drawn]
+        keys = [key_of(item) for item in drawn if specs.kind(item) == "image"] or [key for _, key in options]
         for field, usual in ((self._left, 0), (self._right, -1)):
             kept = field.value
             field.options = options or [("No images in view", "")]
-            field.value = kept if kept in keys else (keys[usual] if keys else "")
+            field.value = kept if kept in dict(options).values() else (keys[usual] if keys else "")
 
     def start(self, left: str, right: str) -> None:
         """Swipe these two."""

@@ -72,8 +72,10 @@ function movement({ model, map, L }) {
 
 function clicks({ model, map }) {
   let timer = 0;
+  let drawn = 0; // the click that ends a drawing asks for nothing
+  model.on("change:tool", () => (drawn = Date.now()));
   map.on("click", (event) => {
-    if (model.get("tool")) return;
+    if (model.get("tool") || Date.now() - drawn < 400) return;
     const at = event.latlng.wrap();
     window.clearTimeout(timer);
     timer = window.setTimeout(() => model.send({ kind: "click", lat: at.lat, lon: at.lng }), 220);

@@ -6,12 +6,12 @@ function dots({ model, map, L }) {
 
   function icon(count, title, kind) {
     if (count === 1) {
-      const mark = make("span", `geolab-dot ${kind === "photo" ? "photo" : "item"}`);
-      return L.divIcon({ html: mark, iconSize: [16, 16], className: "geolab-dot-holder" });
+      const mark = make("span", `geolab-mark ${kind === "photo" ? "photo" : "item"}`);
+      return L.divIcon({ html: mark, iconSize: [16, 16], className: "geolab-mark-holder" });
     }
     const side = count < 10 ? 28 : count < 100 ? 34 : count < 1000 ? 40 : 46;
     const mark = make("span", "geolab-cluster", count < 10000 ? String(count) : `${Math.floor(count / 1000)}k`);
-    return L.divIcon({ html: mark, iconSize: [side, side], className: "geolab-dot-holder" });
+    return L.divIcon({ html: mark, iconSize: [side, side], className: "geolab-mark-holder" });
   }
 
   function add([latitude, longitude, count, key, title, kind]) {

@@ -129,7 +129,7 @@ function drawing({ model, el, map, L }) {
   }
 
   function handle(place, name, words) {
-    const icon = L.divIcon({ html: make("span", name), iconSize: [20, 20], className: "geolab-dot-holder" });
+    const icon = L.divIcon({ html: make("span", name), iconSize: [20, 20], className: "geolab-mark-holder" });
     const made = L.marker([place[1], place[0]], {
       icon, draggable: true, title: words, alt: words, bubblingMouseEvents: false, zIndexOffset: 1000,
     });

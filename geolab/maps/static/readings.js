@@ -22,6 +22,12 @@ function readings({ model, el, map, L }) {
     legend.replaceChildren(
       ...model.get("legends").map((told) => {
         const box = make("div", "geolab-legend");
+        if (new Set(told.colours).size === 1) {
+          const swatch = make("span", "geolab-legend-swatch");
+          swatch.style.background = colour(el, told.colours[0]);
+          box.append(swatch, make("span", "", told.title));
+          return box;
+        }
         const bar = make("div", "geolab-legend-bar");
         bar.style.background = `linear-gradient(to right, ${told.colours.map((c) => colour(el, c)).join(",")})`;
         const ends = make("div", "geolab-legend-ends");
@@ -39,7 +45,7 @@ function readings({ model, el, map, L }) {
     pin?.remove();
     pin = null;
     if (told.lat === undefined) return;
-    const icon = L.divIcon({ html: make("span", "geolab-pin"), iconSize: [18, 18], className: "geolab-dot-holder" });
+    const icon = L.divIcon({ html: make("span", "geolab-pin"), iconSize: [18, 18], className: "geolab-mark-holder" });
     pin = L.marker([told.lat, told.lon], { icon, keyboard: false, interactive: false, alt: "the place looked at" });
     pin.addTo(map);
   }
