@@ -507,11 +507,14 @@ def test_the_store_is_walked_folder_by_folder_and_page_by_page(workspace: Settin
         shown.after.click()
         names += [row["name"] for row in shown.table.rows]
     assert names == ["ab/", *(f"c{number}/" for number in range(7))]
+    shown.go("")
+    told = shown.table.rows[0]
+    assert (told["kind"], told["size"], told["item"]["text"]) == ("1 file", "1.5 kB", "Mine")
     shown.go("ab")
     assert shown.table.rows[0]["item"]["text"] == "Mine"
     shown.open(f"{digest}/")
     assert [(row["name"], row["size"]) for row in shown.table.rows] == [("data.tif", "1.5 kB")]
-    assert "1 files, 1.5 kB" in shown.note.value
+    assert "1 file, 1.5 kB" in shown.note.value
     shown.way.children[0].click()
     assert shown.prefix == ""
 

@@ -102,15 +102,15 @@ def chart(item: Item) -> widgets.Widget:
 def use_in(page: Page, item: Item) -> widgets.Widget:
     """Links to the pages that can work with the item."""
     ref, role = f"{item.get('collection') or ''}/{item['id']}", origin.role(item)
-    links = [parts.link("Show on the map", page.link("map", collection=item.get("collection")))]
+    links = [parts.link("Show on the map", page.link("map", item=ref))]
     if role == "image":
         links.append(parts.link("Change: as the earlier image", page.link("change", before=ref)))
         links.append(parts.link("Change: as the later image", page.link("change", after=ref)))
     if role == "photo":
-        scene = {"notebook": "05_train_splats", "scene": item.get("collection")}
-        links.append(parts.link("Train splats from this collection", page.link("training", **scene)))
+        href = page.link("training", kind="splats", scene=item.get("collection"))
+        links.append(parts.link("Train splats from this collection", href))
     if any(str(a.get("href", "")).endswith((".ply", ".spz")) for a in item["assets"].values()):
-        links.append(parts.link("Turn it in 3-D", page.link("splats", model=item["id"])))
+        links.append(parts.link("Turn it in 3-D", page.link("splats", item=item["id"])))
     return parts.row(*links)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import ipywidgets as widgets
@@ -15,6 +18,8 @@ from geolab.ingest.work import ID_DIGITS
 from geolab.settings import Settings
 
 PAGE_ENTRIES = 100
+MOST_COUNTED = 1000  # files of one folder
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 COLUMNS = (
     parts.Column("name", "Name"),
     parts.Column("kind", "What it is"),
@@ -99,31 +104,65 @@ def checked(prefix: str) -> str:
 
 
 def rows(page: Page, prefix: str, found: list[store.Listed]) -> list[dict[str, Any]]:
-    """One row for each entry; an object's leads to the items that it belongs to."""
-    made = []
-    for entry in found:
-        name, folder = entry.name, entry.is_folder
-        row: dict[str, Any] = {
-            "id": name,
-            "name": one_line(name, 120),
-            "kind": "folder" if folder else _kind(name),
-            "size": "" if folder else facts.size(entry.size_bytes),
-        }
-        item = _item(page.settings, prefix, name)
-        if item is not None:
-            href = page.link("data", collection=item.get("collection"), item=item["id"])
-            row["item"] = {"text": one_line(item["properties"].get("title") or item["id"], 60), "href": href}
-        made.append(row)
-    return made
+    """One row for each entry; a folder's tells what lies in it, an object's leads to its item."""
+    return [_row(page, prefix, entry) for entry in found]
 
 
-def _item(settings: Settings, prefix: str, name: str) -> dict[str, Any] | None:
-    """The item of an object's folder: its id begins the SHA-256 that the folder is named by."""
-    digest = next((one for one in (name.strip("/"), *prefix.split("/")) if len(one) == 64), "")
-    if not digest:
-        return None
-    search = catalog.Search(ids=(digest[:ID_DIGITS],), limit=1)
-    return next(iter(catalog.open_catalog(settings).search(search).items), None)
+def _row(page: Page, prefix: str, entry: store.Listed) -> dict[str, Any]:
+    name, inside = entry.name, Inside()
+    if entry.is_folder:
+        inside = look_inside(page.settings, f"{prefix}{name}")
+    row: dict[str, Any] = {
+        "id": name,
+        "name": one_line(name, 120),
+        "kind": inside.words if entry.is_folder else _kind(name),
+        "size": facts.size(inside.size_bytes or "") if entry.is_folder else facts.size(entry.size_bytes),
+    }
+    items = _items(page.settings, digests(f"{prefix}{name}") or inside.digests)
+    if items:
+        more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+        href = page.link("data", collection=items[0].get("collection"), item=items[0]["id"])
+        title = one_line(items[0]["properties"].get("title") or items[0]["id"], 60)
+        row["item"] = {"text": f"{title}{more}", "href": href}
+    return row
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What lies below a folder. size_bytes: 0 where it was not counted."""
+
+    words: str = "folder"
+    size_bytes: int = 0
+    digests: tuple[str, ...] = ()
+
+
+def look_inside(settings: Settings, prefix: str) -> Inside:
+    """Files below a folder, counted; only on this machine, a bucket would be asked once for each."""
+    uri = f"{settings.data.rstrip('/')}/{prefix}"
+    if store.local_path(uri) is None:
+        return Inside()
+    found = list(islice(store.iter_files(uri), MOST_COUNTED))
+    size = sum(entry.size_bytes for entry in found)
+    named = dict.fromkeys(one for entry in found for one in digests(entry.uri))
+    more = "more than " if len(found) == MOST_COUNTED else ""
+    return Inside(more + _number(len(found), "file"), size, tuple(named))
+
+
+def digests(path: str) -> tuple[str, ...]:
+    """The parts of a path that are a SHA-256: an item's id begins with one."""
+    return tuple(part for part in path.split("/") if _DIGEST.fullmatch(part))
+
+
+def _items(settings: Settings, found: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The items that objects belong to."""
+    if not found:
+        return []
+    ids = tuple(digest[:ID_DIGITS] for digest in found)
+    return catalog.open_catalog(settings).search(catalog.Search(ids=ids, limit=100)).items
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _kind(name: str) -> str:
@@ -134,6 +173,6 @@ def _kind(name: str) -> str:
 def _counted(found: list[store.Listed]) -> str:
     folders = sum(entry.is_folder for entry in found)
     files = [entry.size_bytes for entry in found if not entry.is_folder]
-    told = [f"{folders:,} folders"] if folders else []
-    told += [f"{len(files):,} files, {facts.size(sum(files))}"] if files else []
+    told = [_number(folders, "folder")] if folders else []
+    told += [f"{_number(len(files), 'file')}, {facts.size(sum(files))}"] if files else []
     return ", ".join(told) or "empty"
