@@ -60,6 +60,7 @@ class Field:
     log: bool = False
     many: bool = False
     upload: bool = False
+    draws: bool = False  # it can be drawn on a map
     default: Said = None
     advanced: bool = False
     named: bool = True  # whether its name in commands is shown
@@ -86,6 +87,7 @@ def field(parameter: Parameter) -> Field:
         reference=reference,
         words=_words(parameter),
         many=parameter.base == "list",
+        draws=control == "bbox" or (reference == "source" and "GeoJSON" in parameter.help),
         upload=reference in ("source", "scene") and parameter.base == "str",
         default=said(parameter, parameter.default),
         advanced=parameter.name in ADVANCED,

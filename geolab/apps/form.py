@@ -152,10 +152,10 @@ class Form(widgets.VBox):
     def _ask(self, name: str, what: str) -> None:
         self._beside.toggle(name, what)
 
-    def _filled(self, name: str, text: str) -> None:
-        """Take what was drawn or uploaded beside a field."""
+    def _filled(self, name: str, value: Any) -> None:
+        """Take what was drawn, chosen or uploaded beside a field."""
         self._touched.add(name)
-        self.put(**{name: text})
+        self.put(**{name: value})
 
     # ------------------------------------------------------------ the run
 

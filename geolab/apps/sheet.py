@@ -32,7 +32,7 @@ class Sheet(Part):
     """Fields. said: what each holds; problems: what is wrong with it; cards: what a name stands for.
 
     folded: the title of a fold around them, "" for none. on_find(name, text, page, number): someone looks
-    for what a field may name; `found` answers. on_ask(name, what): someone wants to draw or upload.
+    for what a field may name; `found` answers. on_ask(name, what): someone wants to draw, upload or choose.
     """
 
     _esm = _script()
@@ -104,7 +104,8 @@ class Sheet(Part):
         if not isinstance(name, str) or name not in self.shown:
             return
         field = self.shown[name]
-        asks = {"map": field.control == "bbox", "upload": field.upload}
+        items = field.control == "lines" and field.reference == "item"
+        asks = {"map": field.draws, "upload": field.upload, "items": items}
         if kind == "ask" and asks.get(str(content.get("what"))):
             faults.call(self.on_ask, name, content["what"])
         elif (

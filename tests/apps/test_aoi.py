@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +107,21 @@ def test_a_form_opens_the_map_for_its_area_and_takes_what_is_drawn(page, two_pla
     assert jobs.parse(form.contract, form.values)
     sheet._hear(None, {"kind": "ask", "name": "bbox", "what": "map"}, [])
     assert not [one for one in _all(form) if isinstance(one, AoiPicker)]
+
+
+def test_an_area_that_a_notebook_reads_from_a_file_is_drawn_too(page, two_places, workspace):
+    form = Form(page, "06_render_splats", hidden=("splats",))
+    sheet = form.filling.sheet_of("footprint")
+    assert sheet is not None
+    sheet._hear(None, {"kind": "ask", "name": "footprint", "what": "map"}, [])
+    picker = next(one for one in _all(form) if isinstance(one, AoiPicker))
+    picker.chart.set_state({"aoi": _box(12, 48, 12.05, 48.1)})
+    assert sheet.said["footprint"] == ""  # not before it is done
+    next(one for one in _all(form) if getattr(one, "description", "") == "Done").click()
+    path = Path(str(sheet.said["footprint"]))
+    assert path.parent == workspace.home / "areas"
+    assert json.loads(path.read_text())["geometry"] == _box(12, 48, 12.05, 48.1)
+    assert "footprint" not in form.problems
 
 
 def _all(widget: Any) -> list[Any]:

@@ -284,3 +284,14 @@ def test_an_uploaded_file_fills_its_field(page, make_notebook, tmp_path, monkeyp
     upload.on_done([Uploaded("0" * 32, "points.txt", 1, "")])
     assert form.values == {"gcp": str(file)}
     assert not [one for one in _all(form) if type(one).__name__ == "Upload"]
+
+
+def test_several_items_are_chosen_beside_their_field(page, hostile_item, make_notebook):
+    form = Form(page, make_notebook("images: list = []  # which {item}"))
+    sheet = form.filling.sheets[0]
+    sheet._hear(None, {"kind": "ask", "name": "images", "what": "items"}, [])
+    chosen = next(one for one in _all(form) if type(one).__name__ == "ManyItems")
+    chosen._cards.selected = ["bad"]
+    assert (sheet.said["images"], form.values) == ("bad", {"images": ["bad"]})
+    _say(form, images="bad\nnosuch")
+    assert _problems(form)["images"].startswith("no item 'nosuch'")

@@ -145,22 +145,24 @@ function bboxControl(field, say, ids, { ask }) {
 }
 
 function areaControl(kind) {
-  return (field, say, ids) => {
+  return (field, say, ids, { ask }) => {
     const { typed, hold } = controls(field, say, ids);
     const input = typed(el("textarea", { id: ids.control, rows: 3, class: `geolab-wide${kind === "json" ? " geolab-mono" : ""}`, spellcheck: "false" }));
-    return { node: input, set: hold(input), inputs: [input], hint: kind === "json" ? "JSON" : "One a line" };
+    const choose = field.reference === "item" && el("button", { type: "button", class: "geolab-plain-button", text: "Choose", "aria-label": `Choose ${field.label}`, on: { click: () => ask("items") } });
+    const node = choose ? el("span", { class: "geolab-pick" }, input, el("span", { class: "geolab-beside" }, choose)) : input;
+    return { node, set: hold(input), inputs: [input], hint: kind === "json" ? "JSON" : "One a line" };
   };
 }
 
-function listControl(field, say, ids) {
-  if (field.mode === "json") return areaControl("json")(field, say, ids);
+function listControl(field, say, ids, context) {
+  if (field.mode === "json") return areaControl("json")(field, say, ids, context);
   return { ...textControl(field, say, ids), hint: "Separated by commas" };
 }
 
 const CONTROLS = {
   text: textControl, number: numberControl, slider: sliderControl, switch: switchControl, choice: choiceControl, checks: checksControl,
   date: dateControl, dates: datesControl, bbox: bboxControl, list: listControl, json: areaControl("json"), pick: pickControl,
-  lines: (field, say, ids) => areaControl(field.mode === "json" ? "json" : "lines")(field, say, ids),
+  lines: (field, ...rest) => areaControl(field.mode === "json" ? "json" : "lines")(field, ...rest),
 };
 
 // A control with a box beside it that says "none".

@@ -19,6 +19,7 @@ function pickControl(field, say, ids, { model, ask }) {
   const choose = !finds ? null : el("button", { type: "button", class: "geolab-plain-button", id: ids.control, "aria-expanded": "false", text: "Choose", on: { click: () => open(panel.hidden) } });
   const clear = el("button", { type: "button", class: "geolab-plain-button", text: "None", "aria-label": `${field.label}: none`, on: { click: () => take(field.optional ? null : "") } });
   const upload = !field.upload ? null : el("button", { type: "button", class: "geolab-plain-button", text: "Upload", "aria-label": `Upload a file for ${field.label}`, on: { click: () => ask("upload") } });
+  const draw = !field.draws ? null : el("button", { type: "button", class: "geolab-plain-button", text: "Draw", "aria-label": `Draw ${field.label} on the map`, on: { click: () => ask("map") } });
   const typed = plainly.plain({ class: "geolab-wide geolab-mono", placeholder: typing[0].toUpperCase() + typing.slice(1), "aria-label": `${field.label}: ${typing}`, ...(finds ? { id: `${ids.control}-text` } : {}) });
   const search = el("input", { type: "search", class: "geolab-wide", placeholder: "Search by title, id or date", "aria-label": `Search for ${field.label}` });
   const list = el("ul", { class: "geolab-found" });
@@ -28,7 +29,7 @@ function pickControl(field, say, ids, { model, ask }) {
   const panel = el("div", { class: "geolab-panel-box", role: "group", "aria-label": choosing, hidden: true },
     search, list, el("span", { class: "geolab-beside" }, status, back, next),
     el("label", { class: "geolab-soft", for: `${ids.control}-text`, text: `Or type ${typing}` }), typed);
-  const actions = el("span", { class: "geolab-beside geolab-pick-actions" }, choose, upload, field.empty && clear);
+  const actions = el("span", { class: "geolab-beside geolab-pick-actions" }, choose, draw, upload, field.empty && clear);
   const node = el("div", { class: "geolab-pick", role: "group", "aria-labelledby": ids.label }, words,
     el("span", { class: finds ? "geolab-chosen" : "geolab-typed" }, finds ? card : typed, actions), finds && panel);
 
