@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from geolab import modelserver
 from geolab import settings as settings_module
 from geolab.errors import GeolabError, one_line
 from geolab.jobs import gpus, processes
@@ -76,6 +77,7 @@ def _all(settings: Settings) -> Iterator[Service]:
     yield _asked("catalogue", _catalogue, settings)
     yield _asked("MLflow", _mlflow, settings)
     yield _gpu()
+    yield from _models()
 
 
 def _asked(what: str, ask: Callable[[Settings], str], settings: Settings) -> Service:
@@ -169,6 +171,20 @@ def _mlflow(settings: Settings) -> str:
     from geolab.track.health import health
 
     return health(settings)
+
+
+def _models() -> Iterator[Service]:
+    """The process that draws for pages; nothing outside of a server of pages."""
+    if modelserver.address() is None:
+        return
+    try:
+        told = modelserver.status()
+    except GeolabError as error:
+        yield Service("model server", "broken", one_line(error))
+        return
+    held = f"{told['models']} models and {told['pairs']} pairs held"
+    waiting = f"{told['waiting']} waiting, {held}, draws with {told['backend']}"
+    yield Service("model server", "ok", waiting)
 
 
 def _gpu() -> Service:

@@ -13,6 +13,7 @@ from geolab import jobs, settings, track
 from geolab.jobs.ledger import Control, open_ledger
 from geolab.jobs.panel import Service, Services
 from geolab.jobs.processes import owner
+from geolab.modelserver import process
 
 
 def _lines(found: settings.Settings) -> dict[str, Service]:
@@ -113,3 +114,16 @@ def test_the_panel_is_text_and_a_table_that_runs_nothing():
 def test_the_panel_is_part_of_jobs(name):
     assert name in dir(jobs)
     assert callable(getattr(jobs, name))
+
+
+def test_the_model_server_of_pages_is_told_where_there_is_one(workspace, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOLAB_MODELSERVER", str(tmp_path / "models.sock"))
+    missing = _lines(workspace)["model server"]
+    assert missing.state == "broken"
+    assert "does not answer" in missing.detail
+    with process.stay(tmp_path, grace_s=0.3):
+        there = _lines(workspace)["model server"]
+    assert (there.state, there.detail) == (
+        "ok",
+        "0 waiting, 0 models and 0 pairs held, draws with cpu",
+    )

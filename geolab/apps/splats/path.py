@@ -35,7 +35,7 @@ HINT = "Turn the view, press Keep this view, and go on: a film passes through al
 
 
 class PathEditor(widgets.VBox):
-    """Kept views as a strip of pictures. kept: their cameras. on_file(path, fps): a film along them is wanted."""
+    """Kept views as a strip of pictures. kept: their cameras. on_file(path, fps): a film is wanted."""
 
     def __init__(self, page: Page, view: Viewer, loaded: Loaded, *, on_file: Callable[[str, int], None]):
         self.page, self.view, self.loaded, self.on_file = page, view, loaded, on_file
