@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 LONGEST_SHARE = timedelta(days=7)
 
-# Links signed the old way (version 2) are refused by newer S3 servers.
-_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"signature_version": "s3v4"}}}
+# Links signed the old way (version 2) are refused by newer S3 servers; some servers send the checksum of
+# the whole object with a part of it, which botocore would take for damage (rclone 1.7, older MinIO).
+_S3 = {"signature_version": "s3v4", "response_checksum_validation": "when_required"}
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": _S3}}
 
 _UMASK = os.umask(0o022)  # it can only be read by setting it, which is not thread-safe: once, at import
 os.umask(_UMASK)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from email.message import Message
 from email.parser import BytesParser
+from pathlib import Path
 
 import geolab_serving as serving
 import httpx
@@ -19,6 +21,8 @@ import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import Transformer
+from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from geolab import catalog, settings, share
@@ -361,6 +365,51 @@ def test_a_name_for_saving_can_hold_anything(name: str):
     assert header.isascii()
     assert header.isprintable()
     assert header.count('"') == 2
+
+
+# ---------------------------------------------------------------- clips
+
+
+def test_a_clip_has_the_pixels_and_the_place_of_the_raster(server, workspace):
+    with rasterio.open(workspace.home / "data/ab/digest/data.tif") as whole:
+        pixels, transform = whole.read(1), whole.transform
+    to_degrees = Transformer.from_crs(32632, 4326, always_xy=True)
+    west, north = to_degrees.transform(500000 + 2 * 100.5, 5300000 - 3 * 50.5)
+    east, south = to_degrees.transform(500000 + 2 * 220.5, 5300000 - 3 * 130.5)
+    answer = server.get(f"geolab/clip/town/scene/data.tif?bbox={west},{south},{east},{north}")
+    assert answer.status_code == 200
+    assert 'filename="Nord _S_d____2024 clip.tif"' in answer.headers["content-disposition"]
+    with MemoryFile(answer.content) as memory, memory.open() as part:
+        column, row = (round(v) for v in (~transform) @ (part.transform.c, part.transform.f))
+        assert np.array_equal(part.read(1), pixels[row : row + part.height, column : column + part.width])
+        assert part.crs == "EPSG:32632"
+        assert 120 <= part.width <= 124
+        assert 80 <= part.height <= 84
+    assert not list(Path(tempfile.gettempdir()).glob("geolab-clip-*/clip.tif"))
+
+
+@pytest.mark.parametrize(
+    "query, status, words",
+    [
+        ("bbox=1,2,3", 400, "west,south,east,north"),
+        ("bbox=9,47,8,48", 400, "west < east"),
+        ("bbox=nan,0,1,1", 400, "west,south,east,north"),
+        ("bbox=-181,0,1,1", 400, "west,south,east,north"),
+        ("bbox=0,0,1,1", 400, "beside the raster"),
+        ("bbox=8,47,9,48&bbox=8,47,9,48", 400, "2 values"),
+        ("bbox=8,47,9,48&path=/etc", 400, "path"),
+        ("bbox=" + "1" * 5000, 400, "west,south,east,north"),
+    ],
+)
+def test_a_box_that_is_none_is_refused(server, query, status, words):
+    answer = server.get(f"geolab/clip/town/scene/data.tif?{query}")
+    assert answer.status_code == status
+    assert words in line(answer)
+
+
+def test_only_rasters_are_clipped(server):
+    assert server.get("geolab/clip/town/digits/data.tif?bbox=8,47,9,48").status_code == 422
+    assert server.get("geolab/clip/town/nothing/data.tif?bbox=8,47,9,48").status_code == 404
 
 
 # ---------------------------------------------------------------- share links

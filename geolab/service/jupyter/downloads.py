@@ -16,7 +16,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from geolab import share, store
-from geolab.errors import GeolabError
+from geolab.errors import GeolabError, one_line
 from geolab.service.jupyter import files, ranges
 from geolab.service.jupyter.answers import Handler
 from geolab.service.jupyter.files import File
@@ -53,6 +53,8 @@ class FileHandler(Handler):
             self.refuse(error)
         except StreamClosedError:
             return  # nobody listens any more
+        except OSError as error:
+            self._broken(error)
         finally:
             await self._in_thread(stack.close)
 
@@ -81,6 +83,14 @@ class FileHandler(Handler):
         self.set_header("Accept-Ranges", "bytes")
         self.set_header("Last-Modified", ranges.http_date(file.modified))
         self.set_header("Content-Disposition", files.disposition(file.name, inline=inline))
+
+    def _broken(self, error: OSError) -> None:
+        """The file can't be read on: say so, or end an answer that has begun, so that it is known as cut."""
+        if not self._headers_written:
+            self.say(502, f"the file can't be read: {error.strerror or error}")
+            return
+        self.log.warning("geolab | a download broke off: %s", one_line(error))
+        self.request.connection.stream.close()  # type: ignore[union-attr]
 
     def _nothing(self, status: int) -> None:
         self.set_status(status)

@@ -42,7 +42,7 @@ KINDS = {
     ".md": "text/plain; charset=utf-8",
 }
 SHOWN = ("image/png", "image/jpeg", "image/webp")  # may be shown in a page; all others are saved
-BLOCK_BYTES = 4 << 20  # of a remote file, held in memory
+BLOCK_BYTES = 8 << 20  # of a remote file, held in memory
 WHILE_IT_RUNS = ("log.txt", "events.jsonl")  # of a run's folder, besides pictures
 
 
