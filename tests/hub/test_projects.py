@@ -144,10 +144,6 @@ def test_a_lab_gets_its_projects_workspace_and_a_folder_of_its_own(tmp_path, mon
     spawning.apply(around, spawner, {})
     assert spawner.environment == {"GEOLAB_HOME": str(tmp_path / "homes/beta"), "CUDA_VISIBLE_DEVICES": ""}
     assert spawner.notebook_dir == str(tmp_path / "people/bob/beta")
-    mine = tmp_path / "people/bob/beta/notebooks/01_ingest.ipynb"
-    mine.write_text("mine")
-    spawning.apply(around, spawner, {})
-    assert mine.read_text() == "mine"  # what somebody changed stays
     with pytest.raises(HTTPError):
         spawning.apply(around, spawner, {"project": "alpha"})
 

@@ -15,7 +15,7 @@ from geolab_hub.problem import Problem
 from geolab_hub.surroundings import HERE, Surroundings, look
 
 IDLE_S = 3600
-LAB_CONFIG = HERE.parent / "jupyter_server_config.py"
+LAB_CONFIG = HERE / "lab_config.py"
 
 
 def configure(c: Any, env: Mapping[str, str] | None = None) -> None:
@@ -40,17 +40,24 @@ def _configure(c: Any, around: Surroundings) -> None:
 
 
 def _access(c: Any, around: Surroundings) -> None:
-    idle_s = _number(around, "HUB_IDLE_S", IDLE_S)
-    culler, culls = access.culling(idle_s, max(1, min(300, idle_s // 2)))
     services, roles = access.services(around), access.roles(around.projects)
     if token := around.env.get("HUB_METRICS_TOKEN", ""):
         if len(token) < 32:
             raise Problem("HUB_METRICS_TOKEN must have at least 32 characters")
         collector, reads = access.metrics(token)
         services, roles = [*services, collector], [*roles, reads]
-    c.JupyterHub.services = [*services, culler]
-    c.JupyterHub.load_roles = [*roles, culls]
+    if around.spawner != "kubernetes":  # there the chart ends idle Labs
+        idle_s = _number(around, "HUB_IDLE_S", IDLE_S)
+        culler, culls = access.culling(idle_s, max(1, min(300, idle_s // 2)))
+        services, roles = [*services, culler], [*roles, culls]
+    c.JupyterHub.services = [*_given(c.JupyterHub, "services"), *services]
+    c.JupyterHub.load_roles = [*_given(c.JupyterHub, "load_roles"), *roles]
     c.JupyterHub.allow_named_servers = False
+
+
+def _given(section: Any, name: str) -> list[dict[str, Any]]:
+    """What is set already, by the chart for example."""
+    return list(section[name]) if name in section else []
 
 
 def _pages(c: Any) -> None:

@@ -152,7 +152,8 @@ def _oidc(c: Any, around: Surroundings) -> None:
     c.Oidc.login_service = around.env.get("OIDC_NAME") or "your organisation"
     c.Oidc.enable_auth_state = True  # encrypted; groups are asked for again with what it holds
     c.Authenticator.refresh_pre_spawn = True
-    c.CryptKeeper.keys = [bytes.fromhex(private.secret(around.private / "crypt-key"))]
+    if around.spawner != "kubernetes":  # there the chart keeps the key
+        c.CryptKeeper.keys = [bytes.fromhex(private.secret(around.private / "crypt-key"))]
 
 
 def discover(issuer: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 from tornado import web
 
 from geolab_hub.projects import Project, Projects
-from geolab_hub.surroundings import HERE, Surroundings
+from geolab_hub.surroundings import Surroundings
 
 NOT_YOURS = "You have no project of this name in which you may open a Lab."
 SELECT = (
@@ -89,8 +89,6 @@ def apply(around: Surroundings, spawner: Any, options: Mapping[str, Any]) -> Non
     device = machine(options)
     folder = around.home / "people" / spawner.user.name / project.name
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not (folder / "notebooks").exists():  # copies, so that each may change their own
-        shutil.copytree(HERE.parent.parent / "notebooks", folder / "notebooks")
     project.home.mkdir(parents=True, exist_ok=True)
     spawner.notebook_dir = str(folder)
     spawner.environment = {
