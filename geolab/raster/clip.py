@@ -22,7 +22,7 @@ from geolab.raster.info import GDAL_ERRORS, gdal_env, open_raster, positions
 
 MOST_VALUES = 100_000_000  # pixels x bands of one clip
 _POINTS = 21  # of the box along each side: its edges are bent in the raster's grid
-_STRIP_PX = 2_000_000
+_STRIP_VALUES = 8_000_000  # read at once
 _SLACK_PX = 1e-6  # a box that ends at the edge of a pixel does not take the next one
 
 
@@ -92,7 +92,7 @@ def _copy(source: DatasetReader, window: Window, target: Path) -> None:
         masked = (
             MaskFlags.per_dataset in source.mask_flag_enums[0] and ColorInterp.alpha not in source.colorinterp
         )
-        step = max(1, _STRIP_PX // max(1, window.width))
+        step = max(1, _STRIP_VALUES // max(1, int(window.width) * source.count))
         for top in range(0, int(window.height), step):
             rows = min(step, int(window.height) - top)
             there = Window(0, top, window.width, rows)  # pyright: ignore[reportCallIssue]

@@ -528,3 +528,30 @@ def test_the_way_by_gdal_is_that_of_rio_tiler(tmp_path, options):
         assert np.mean(found[1] == ~np.ma.getmaskarray(other).any(axis=0)) > 0.97
         apart = np.abs(found[0][:, both].astype(float) - other.data[:, both].astype(float))
         assert np.percentile(apart, 99) < 60
+
+
+def test_a_raster_of_single_lines_is_read_in_bands_of_lines(tmp_path, monkeypatch):
+    path = tmp_path / "lines.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=600, height=400, count=1, dtype="uint8", crs="EPSG:3857",
+        transform=Affine(2.5, 0, 1001875, 0, -2.5, 6080000), blockysize=1,
+    ) as dataset:  # fmt: skip
+        dataset.write(np.mgrid[0:400, 0:600][1].astype("uint8")[None])
+    read, original = [], sources._read
+    monkeypatch.setattr(sources, "_read", lambda *given: read.append(given) or original(*given))
+    tile = tiles.Tile(16, *middle(path, 16), limits=((0, 255),))
+    assert decode(tiles.render(str(path), tile))[..., 0].std() > 20
+    assert 0 < len(read) <= 4
+
+
+def test_a_new_version_of_a_file_is_drawn_anew(tmp_path):
+    path = tmp_path / "field.tif"
+    write_field(path, "north up")
+    tile = tiles.Tile(16, *middle(path, 16), limits=((0, 5000),))
+    before = tiles.render(str(path), tile)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write(dataset.read() // 2)
+    after = tiles.render(str(path), tile)
+    assert before is not None
+    assert after is not None
+    assert decode(after)[..., 0].mean() < 0.7 * decode(before)[..., 0].mean()

@@ -32,6 +32,7 @@ BLOCKS_BYTES = 96_000_000
 GDAL_CACHE_BYTES = 16_000_000  # of its own: blocks are kept here
 OPEN_PER_THREAD = 12
 FORGET_S = 300  # a remote file of which nobody says the version is read anew after so long
+LEAST_PX = 128
 LARGEST_BLOCK_PX = 4_194_304  # larger ones (whole strips, untiled JPEGs) are not worth keeping
 
 
@@ -186,7 +187,7 @@ def region(of: Source, level: int | None, bands: tuple[int, ...], box: tuple[int
     """
     top, bottom, left, right = box
     head = header(of, level)
-    high, wide = head.block
+    high, wide = _unit(head.block)
     if high * wide > LARGEST_BLOCK_PX:
         return _read(of, level, bands, box)
     pixels = np.empty((len(bands), bottom - top, right - left), head.dtypes[bands[0] - 1])
@@ -204,6 +205,12 @@ def region(of: Source, level: int | None, bands: tuple[int, ...], box: tuple[int
                 valid = np.ones(pixels.shape[1:], bool) if valid is None else valid
                 valid[here] = block.valid[there]
     return Block(pixels, valid)
+
+
+def _unit(block: tuple[int, int]) -> tuple[int, int]:
+    """What is kept as one: a block, or several strips that are thinner than LEAST_PX."""
+    high, wide = block
+    return high * -(-LEAST_PX // high), wide * -(-LEAST_PX // wide)
 
 
 def _block(of: Source, level: int | None, bands: tuple[int, ...], box: tuple[int, int, int, int]) -> Block:
