@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,15 @@ def test_a_notebook_without_parameters_has_a_form_too(page, make_notebook):
     form = Form(page, make_notebook("", "from geolab import jobs\njobs.report(a=1)"))
     assert form.values == {}
     assert form.command.startswith("geolab run ")
+
+
+def test_forms_load_neither_torch_nor_mlflow_nor_matplotlib():
+    program = (
+        "import sys, geolab.apps.aoi, geolab.apps.form, geolab.apps.pickers, geolab.apps.training\n"
+        "print(*{m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {"torch", "mlflow", "matplotlib", "papermill"}
 
 
 # ---------------------------------------------------------------- runs
