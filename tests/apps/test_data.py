@@ -632,10 +632,13 @@ def test_files_are_checked_then_added_and_found_again(workspace: Settings, tmp_p
     assert len(form.sent) == 1, "a check keeps the files"
     run_id = form.submit(dry_run=False)
     assert page.frame.address["run"] == run_id
+    later = Uploaded(sent(workspace, tif(tmp_path / "later.tif", seed=2)), "later.tif", 1, "x")
+    form.received([later])
     assert jobs.wait(run_id, settings=workspace).state == "succeeded"
     form._seen(adding._look(page, run_id))
     assert "1 added." in markup_of(form.outcomes)
-    assert (form.sent, added) == ([], [1])
+    assert (form.sent, added) == ([later], [1]), "what came meanwhile stays"
+    assert uploads.path(workspace, later.id).is_file()
     run = jobs.run("01_ingest", {"source": str(folder), "collection": "fields"}, settings=workspace)
     outcomes = {Path(o["href"]).name: o for o in adding.outcomes(run.folder)}
     assert outcomes["good.tif"]["status"] == "unchanged"

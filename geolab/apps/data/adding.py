@@ -38,6 +38,7 @@ class Adding:
     def __init__(self, page: Page, on_added: Callable[[], None]):
         self.page, self.on_added = page, on_added
         self.sent: list[parts.Uploaded] = []
+        self.asked: dict[str, set[str]] = {}  # what each run of this page ingests
         self.task: Any = None
         self.panel, self.outcomes, self.files = parts.stack(), parts.stack(), parts.stack()
         self.collection = widgets.Combobox(
@@ -90,10 +91,11 @@ class Adding:
         self.files.children = shown if self.sent else ()
         self.add.disabled = self.check.disabled = not self.sent
 
-    def forget(self) -> None:
-        """Remove what was sent."""
-        forget(self.page.settings, [one.id for one in self.sent])
-        self.sent = []
+    def forget(self, ids: set[str] | None = None) -> None:
+        """Remove files that were sent; all of them if none are named."""
+        gone = {one.id for one in self.sent} if ids is None else ids
+        forget(self.page.settings, gone)
+        self.sent = [one for one in self.sent if one.id not in gone]
         self._show_sent()
 
     def submit(self, *, dry_run: bool) -> str:
@@ -105,6 +107,7 @@ class Adding:
         given = {"source": str(source), "collection": name, "dry_run": dry_run}
         # forced: the catalogue may have changed since the same files were ingested
         run = jobs.submit(NOTEBOOK, given, settings=self.page.settings, force=True)
+        self.asked[run.run_id] = {one.id for one in self.sent}
         self.watch(run.run_id)
         return run.run_id
 
@@ -128,12 +131,12 @@ class Adding:
             return
         self.outcomes.children = (told(self.page, view, found),)
         if not view.parameters.get("dry_run"):
-            self._done(found)
+            self._done(view.run_id, found)
 
-    def _done(self, found: list[dict[str, Any]]) -> None:
+    def _done(self, run_id: str, found: list[dict[str, Any]]) -> None:
         """What came in is in the store: the uploads are not needed any more."""
-        if self.sent:
-            self.forget()
+        if ids := self.asked.pop(run_id, None):
+            self.forget(ids)
         if any(one["status"] != "rejected" for one in found):
             self.on_added()
 

@@ -205,7 +205,7 @@ def _made(item: Item, found: Lineage) -> str:
 def run_links(page: Page, run_id: str, notebook: str) -> list[widgets.Widget]:
     """A run: its panel, its executed notebook and its log."""
     return [
-        parts.link(f"{notebook} {run_id[-6:]}", page.link("data", run=run_id)),
+        parts.link(f"{notebook} {run_id[-6:]}", page.link("monitor", run=run_id)),
         parts.link("executed notebook", origin.run_file_url(run_id, "notebook.ipynb"), download=True),
         parts.link("log", origin.run_file_url(run_id, "log.txt"), download=True),
     ]
