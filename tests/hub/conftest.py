@@ -96,6 +96,14 @@ class Running:
         found = sorted((self.home / "private" / "logs").glob("*.log"))
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in found)
 
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Its exit code after this signal."""
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
     def everything(self) -> list[psutil.Process]:
         """All processes of this hub that there are now."""
         top = psutil.Process(self.process.pid)
@@ -158,8 +166,7 @@ def hub(proxy, provider, tmp_path_factory) -> Iterator[Running]:
     try:
         yield running
     finally:
-        running.process.send_signal(signal.SIGINT)
-        running.process.wait(60)
+        running.end()
 
 
 @pytest.fixture(scope="session")
