@@ -44,7 +44,7 @@ def driven(tmp_path_factory):
 
 @pytest.fixture
 def shown(driven, make_page, beat):
-    page = make_page(driven[0], "monitor", pipeline="", run="", state="any")
+    page = make_page(driven[0], "monitor", pipeline="", run="", state="any", notebook="")
     made = monitor.build(page)
     beat(page)  # lists the pipelines
     beat(page)  # looks at the only one
@@ -115,6 +115,13 @@ def test_all_runs_are_listed_by_state_and_can_be_retried_where_that_makes_sense(
     beat(shown.page)
     assert [row["place"] for row in table.rows] == ["small draw/c02/2022"]
     assert shown.page.frame.address["state"] == "failed"
+    shown.runs._notebook.value = "compare"
+    beat(shown.page)
+    assert table.rows == []
+    shown.runs._state.value = "any"
+    beat(shown.page)
+    assert {row["notebook"] for row in table.rows} == {"compare"}
+    assert shown.page.frame.address == {"state": "", "notebook": "compare"}
 
 
 def test_pause_resume_and_stop_are_those_of_the_command_line(shown, driven, beat):
@@ -152,7 +159,7 @@ def test_what_failed_is_done_again_by_a_driver_that_the_page_starts(tmp_path, ma
     for _ in driver.drive(spec.load(file, {}, home), settings=home, workers=1):
         pass
     bad.unlink()
-    page = make_page(home, "monitor", pipeline="small", run="", state="any")
+    page = make_page(home, "monitor", pipeline="small", run="", state="any", notebook="")
     made = monitor.build(page)
     beat(page)
     beat(page)
@@ -168,7 +175,7 @@ def test_what_failed_is_done_again_by_a_driver_that_the_page_starts(tmp_path, ma
 
 
 def test_a_driver_that_is_refused_says_so_on_the_page(driven, make_page, beat):
-    page = make_page(driven[0], "monitor", pipeline="small", run="", state="any")
+    page = make_page(driven[0], "monitor", pipeline="small", run="", state="any", notebook="")
     made = monitor.build(page)
     beat(page)
     beat(page)
@@ -184,7 +191,7 @@ def test_a_driver_that_is_refused_says_so_on_the_page(driven, make_page, beat):
 def test_an_empty_workspace_has_neither_pipelines_nor_runs_and_says_how_to_begin(
     workspace, make_page, beat, words, within
 ):
-    page = make_page(workspace, "monitor", pipeline="", run="", state="any")
+    page = make_page(workspace, "monitor", pipeline="", run="", state="any", notebook="")
     made = monitor.build(page)
     beat(page)
     assert "No pipeline yet." in words(made)

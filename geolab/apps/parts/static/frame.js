@@ -20,7 +20,7 @@ function render({ model, el: root }) {
     if (url.href !== location.href) history.replaceState(history.state, "", url);
   };
 
-  const line = el("div", { class: "geolab-notice-place", "aria-live": "polite" });
+  const line = el("div", { class: "geolab-told-place", "aria-live": "polite" });
   root.append(line);
   const say = () => {
     const { text = "", kind = "ok", details = "" } = model.get("notice");
@@ -29,13 +29,16 @@ function render({ model, el: root }) {
     const known = ["ok", "run", "warn", "fail"].includes(kind) ? kind : "warn";
     const gone = () => { model.send({ kind: "dismissed" }); line.replaceChildren(); };
     line.append(
-      el("div", { class: `geolab-notice geolab-is-${known}`, role: known === "fail" ? "alert" : "status" },
-        el("span", { class: "geolab-notice-text", text }),
+      el("div", { class: `geolab-told geolab-is-${known}`, role: known === "fail" ? "alert" : "status" },
+        el("span", { class: "geolab-told-text", text }),
         el("button", { type: "button", class: "geolab-quiet", "aria-label": "Take this line away", text: "×", on: { click: gone } }),
         details ? el("details", {}, el("summary", { text: "Details" }), el("pre", { text: details })) : null,
       ),
     );
   };
+  // a reader who has scrolled down sees the line at the foot of the window
+  const watcher = new IntersectionObserver(([place]) => line.classList.toggle("geolab-away", !place.isIntersecting));
+  watcher.observe(root);
   const ends = [
     follow(model, ["period_s"], wind),
     follow(model, ["address"], remember),
@@ -46,6 +49,7 @@ function render({ model, el: root }) {
     clearInterval(timer);
     document.removeEventListener("visibilitychange", seen);
     model.off("change:_wake", pulse);
+    watcher.disconnect();
     ends.forEach((end) => end());
   };
 }
