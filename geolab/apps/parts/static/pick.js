@@ -35,6 +35,7 @@ function pickControl(field, say, ids, { model, ask }) {
 
   function take(value, close = true) {
     held = value ?? "";
+    typed.value = field.words.includes(held) ? "" : held;
     say(value); show();
     if (close && finds && !panel.hidden) { open(false); choose.focus(); }
   }
@@ -87,6 +88,6 @@ function pickControl(field, say, ids, { model, ask }) {
   }
   return {
     node, hear, show, group: true, inputs: [typed], first: () => choose || typed,
-    set: (value) => { held = value ?? ""; if (document.activeElement !== typed && typed.value !== held) typed.value = held; show(); },
+    set: (value) => { held = value ?? ""; if (document.activeElement !== typed) typed.value = field.words.includes(held) ? "" : held; show(); },
   };
 }
