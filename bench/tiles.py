@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -212,12 +213,25 @@ def measure(client: Client, chosen: list[tuple[int, int, int]], form: str) -> tu
     return len(chosen) / (time.perf_counter() - begin), took
 
 
-def row(name: str, form: str, kind: str, rates: list[float], took: list[float], memory_mb: float) -> str:
-    ordered = sorted(took)
-    p50, p95 = statistics.median(ordered), ordered[int(len(ordered) * 0.95)]
-    rate = statistics.median(rates)
-    times = f"p50 {p50:6.1f} ms  p95 {p95:6.1f} ms"
-    return f"{name:8} {form:5} {kind:6} {rate:7.1f} tiles/s  {times}  {memory_mb:5.0f} MB"
+def processor_s(pid: int) -> float:
+    """Seconds of processor that a server has used so far."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+@dataclass
+class Measured:
+    """What one server did with one kind of tiles, over all turns."""
+
+    rates: list[float] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    processor_ms: list[float] = field(default_factory=list)  # per tile
+
+    def line(self) -> str:
+        ordered = sorted(self.took)
+        times = f"p50 {statistics.median(ordered):5.0f} ms  p95 {ordered[int(len(ordered) * 0.95)]:5.0f} ms"
+        rate, work = statistics.median(self.rates), statistics.median(self.processor_ms)
+        return f"{rate:6.1f} tiles/s  {times}  {work:5.1f} ms of processor a tile"
 
 
 def main() -> None:
@@ -246,25 +260,32 @@ def main() -> None:
             measure(client, choose(16, seed=999), "png")  # imports and compiles
         for form in asked.formats:
             compare(clients, {name: server[3] for name, server in servers.items()}, form, asked)
+        for name, server in servers.items():
+            print(f"{name}: {psutil.Process(server[3]).memory_info().rss / 1e6:.0f} MB")
+        print(f"load {os.getloadavg()[0]:.1f}")
 
 
 def compare(clients: dict[str, Client], pids: dict[str, int], form: str, asked: argparse.Namespace) -> None:
-    rates: dict[tuple[str, str], list[float]] = {}
-    took: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], Measured] = {}
     for turn in range(asked.turns):
         chosen = choose(asked.tiles, seed=turn)
-        order = list(clients) if turn % 2 else list(clients)[::-1]
-        for name in order:
+        for name in list(clients) if turn % 2 else list(clients)[::-1]:
             for kind in ("cold", "again"):
-                rate, each = measure(clients[name], chosen, form)
-                rates.setdefault((name, kind), []).append(rate)
-                took.setdefault((name, kind), []).extend(each)
-    for name, kind in sorted(rates):
-        memory_mb = psutil.Process(pids[name]).memory_info().rss / 1e6
-        print(row(name, form, kind, rates[name, kind], took[name, kind], memory_mb))
+                one, before = found.setdefault((name, kind), Measured()), processor_s(pids[name])
+                rate, took = measure(clients[name], chosen, form)
+                one.rates.append(rate)
+                one.took += took
+                one.processor_ms.append((processor_s(pids[name]) - before) / len(chosen) * 1000)
+    for name, kind in sorted(found):
+        print(f"{name:8} {form:5} {kind:6} {found[name, kind].line()}")
     for kind in ("cold", "again"):
-        ratio = statistics.median(rates["geolab", kind]) / statistics.median(rates["TiTiler", kind])
-        print(f"geolab to TiTiler, {form} {kind}: {ratio:.1f} times the tiles", flush=True)
+        ours, theirs = found["geolab", kind], found["TiTiler", kind]
+        ratio = statistics.median(ours.rates) / statistics.median(theirs.rates)
+        work = statistics.median(theirs.processor_ms) / statistics.median(ours.processor_ms)
+        print(
+            f"{form} {kind}: {ratio:.1f} times TiTiler's tiles, its processor time / ours {work:.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

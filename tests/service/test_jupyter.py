@@ -179,3 +179,27 @@ def test_many_requests_at_once_are_all_answered(server, place):
         second = [r.content for r in pool.map(server.get, paths)]
     assert first == second
     assert sum(bool(c) for c in first) >= 2
+
+
+def test_more_than_2_gb_is_refused_before_it_is_sent(server):
+    connection = http.client.HTTPConnection(server.origin.removeprefix("http://"), timeout=30)
+    headers = {"Authorization": f"token {server.token}", "Content-Length": "3000000000"}
+    connection.putrequest("POST", f"{server.base_url}geolab/upload?name=a.tif")
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert "3000 MB, expected at most 2000 MB" in json.loads(answer.read())["message"]
+    connection.close()
+
+
+def test_band_math_and_colour_maps_are_drawn(server, place):
+    plain = server.get(f"geolab/tiles/town/up/data/{place}.png").content
+    query = "expression=(b1-b2)%2F(b1%2Bb2)&colormap=balance&rescale=-1,1"
+    answer = server.get(f"geolab/tiles/town/up/data/{place}.png?{query}")
+    assert answer.status_code == 200
+    assert answer.content != plain
+    mask = server.get(f"geolab/tiles/town/mask/data/{place}.webp?threshold=0.5&colormap=uncertain")
+    assert mask.status_code == 200
+    assert server.get(f"geolab/tiles/town/up/data/{place}.jpg?bidx=3&colormap=cividis").status_code == 200

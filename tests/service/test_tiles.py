@@ -24,7 +24,7 @@ from geolab import catalog, raster
 from geolab.change import products
 from geolab.errors import BadInput, FileRejected
 from geolab.service import tiles
-from geolab.service.tiles import colors, draw, sample, sources
+from geolab.service.tiles import colors, draw, sample, sources, warp
 
 EDGE_M = 20037508.342789244
 
@@ -128,7 +128,7 @@ def test_an_overview_is_used_when_it_has_the_resolution_and_looks_the_same(tmp_p
     with rasterio.open(path, "r+") as dataset:
         dataset.build_overviews([2, 4, 8, 16], rasterio.enums.Resampling.average)
     head = sources.header(sources.source(str(path)))
-    levels = [draw.overview(head, zoom) for zoom in (18, 16, 15, 14, 13, 5)]
+    levels = [warp.overview(head, zoom) for zoom in (18, 16, 15, 14, 13, 5)]
     assert levels == [None, None, 0, 1, 2, 3]
     quick = decode(tiles.render(str(path), tile)).astype(int)
     both = (plain[..., 3] == 255) & (quick[..., 3] == 255)
@@ -328,13 +328,13 @@ def test_the_quick_way_finds_the_pixels_that_gdal_finds(tmp_path, grid, how):
     head, compared = sources.header(of), 0
     for zoom in (14, 15, 16, 17, 18) if grid != "polar" else (12, 13, 14, 16):
         tile = tiles.Tile(zoom, *middle(path, zoom))
-        level = draw.overview(head, zoom)
+        level = warp.overview(head, zoom)
         at = sample.places(sources.header(of, level), *(tile.z, tile.x, tile.y), 256, 0)
         assert at is not None
         if at.ratio > sample.MOST_RATIO:
             continue
         quick = (sample.smooth if how == "bilinear" else sample.nearest)(of, level, (2, 1), at)
-        slow = draw.warped(of, head, tile, (2, 1), Resampling[how])
+        slow = warp.warped(of, head, tile, (2, 1), Resampling[how])
         assert quick is not None
         assert slow is not None
         both = quick[1] & slow[1]
@@ -363,7 +363,7 @@ def test_what_is_valid_is_what_gdal_says(tmp_path, options):
     at = sample.places(sources.header(of), tile.z, tile.x, tile.y, 256, 0)
     assert at is not None
     quick = sample.nearest(of, None, (1,), at)
-    slow = draw.warped(of, sources.header(of), tile, (1,), Resampling.nearest)
+    slow = warp.warped(of, sources.header(of), tile, (1,), Resampling.nearest)
     assert quick is not None
     assert slow is not None
     assert np.mean(quick[1] != slow[1]) < 0.01
@@ -519,7 +519,7 @@ def test_the_way_by_gdal_is_that_of_rio_tiler(tmp_path, options):
     of = sources.source(str(path))
     for zoom in (11, 13, 15, 17):
         tile = tiles.Tile(zoom, *middle(path, zoom))
-        found = draw.warped(of, sources.header(of), tile, (1, 2), Resampling.bilinear)
+        found = warp.warped(of, sources.header(of), tile, (1, 2), Resampling.bilinear)
         assert found is not None
         with Reader(str(path)) as reader:
             other = reader.tile(tile.x, tile.y, zoom, indexes=(1, 2), reproject_method="bilinear").array

@@ -1,9 +1,13 @@
-"""Encoded tiles that were drawn before."""
+"""What was made before and may be asked for again: encoded tiles, decoded blocks."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Cache:
@@ -33,3 +37,39 @@ class Cache:
 
 def _cost(data: bytes | None) -> int:
     return len(data or b"") + 200
+
+
+class Kept(Generic[T]):
+    """The most recently used values, up to a number of bytes; each is made once, by whoever comes first."""
+
+    def __init__(self, most_bytes: int, cost: Callable[[T], int]):
+        self._most, self._cost, self._size = most_bytes, cost, 0
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of a key, made if it is not there; others who want it wait meanwhile."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._values:
+                    return self._values[key]
+            try:
+                value = make()
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+            self._put(key, value)
+            return value
+
+    def _put(self, key: Hashable, value: T) -> None:
+        with self._lock:
+            self._values[key] = value
+            self._size += self._cost(value)
+            while self._size > self._most and len(self._values) > 1:
+                self._size -= self._cost(self._values.popitem(last=False)[1])

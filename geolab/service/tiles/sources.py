@@ -8,10 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
 
 import numpy as np
 import rasterio
@@ -24,9 +23,9 @@ from rasterio.windows import Window
 from geolab import raster, store
 from geolab.errors import NotFound
 from geolab.raster.info import DRIVERS, gdal_env, positions
+from geolab.service.tiles.keep import Kept
 
 Array = np.ndarray
-T = TypeVar("T")
 
 BLOCKS_BYTES = 96_000_000
 GDAL_CACHE_BYTES = 16_000_000  # of its own: blocks are kept here
@@ -82,42 +81,6 @@ class Header:
         columns, rows = np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height])
         xs, ys = positions(self.transform, columns, rows)
         return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
-
-
-class Kept(Generic[T]):
-    """The most recently used values, up to a number of bytes; each is made once, by whoever comes first."""
-
-    def __init__(self, most_bytes: int, cost: Callable[[T], int]):
-        self._most, self._cost, self._size = most_bytes, cost, 0
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value of a key, made if it is not there; others who want it wait meanwhile."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
-            with self._lock:
-                if key in self._values:
-                    return self._values[key]
-            try:
-                value = make()
-            finally:
-                with self._lock:
-                    self._making.pop(key, None)
-            self._put(key, value)
-            return value
-
-    def _put(self, key: Hashable, value: T) -> None:
-        with self._lock:
-            self._values[key] = value
-            self._size += self._cost(value)
-            while self._size > self._most and len(self._values) > 1:
-                self._size -= self._cost(self._values.popitem(last=False)[1])
 
 
 @dataclass(frozen=True)
