@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test check format apps lab hub bench lock clean
+.PHONY: help setup demo test check format apps lab hub screenshots bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lab: setup ## open JupyterLab with the tiles and Voila beside it
 
 hub: setup ## a hub for a trial: two projects, three people, on PORT or 8000
 	@jupyter_config/hub/install-proxy && PYTHONPATH=jupyter_config/hub exec python jupyter_config/hub/geolab_hub/tied.py python -m geolab_hub trial
+
+screenshots: setup ## take pictures of every page into build/screenshots
+	@python tests/browser/screenshots.py
 
 bench: setup ## print what was measured, with ratios to the bounds
 	@for file in bench/*.py; do echo "== $$file"; python "$$file"; done

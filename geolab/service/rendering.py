@@ -25,7 +25,6 @@ from voila.utils import ENV_VARIABLE, get_page_config
 
 from geolab.service import kernels
 
-PAGES = ("home", "data", "map", "training", "models", "change", "splats", "monitor")
 KEEP_ALIVE_S = 10.0  # proxies close what is silent for long
 KERNEL = {"name": "python3", "display_name": "geolab", "language": "python"}
 _FAILED = "<script>geolab.failed()</script>\n"
@@ -43,6 +42,7 @@ class Renderer(NotebookRenderer):
         """The notebook with this page's kernel, whichever it names."""
         notebook = nbformat.read(self.handler.folder / path, as_version=4)
         notebook.metadata.kernelspec = nbformat.from_dict(KERNEL)
+        notebook.metadata.title = f"{Path(path).stem.capitalize()} · geolab"
         return notebook
 
     async def _jinja_kernel_start(self, nb: Any, kernel_id: Any, kernel_future: Any) -> str:  # noqa: ARG002

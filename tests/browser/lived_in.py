@@ -11,11 +11,15 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+from PIL import Image
+
 from geolab import catalog, ingest, jobs, settings, town
 from geolab.errors import one_line
 from geolab.settings import Settings
 from geolab.splats import io as files
 from geolab.splats import items as splat_items
+from geolab.splats.gaussians import SH_C0, Gaussians
 
 SIZE_PX, PHOTOS, TRAIN_MINUTES = 512, 6, 0.05
 
@@ -60,11 +64,23 @@ def _plain_photo(workspace: Settings) -> str:
 
 def _put_splats(workspace: Settings, folder: Path) -> None:
     hills = _terrain()
-    model = files.write(folder / "hills.ply", hills.terrain(8_000, sh_degree=1), hills.FRAME)
+    shown = hills.terrain(8_000, sh_degree=1)
+    model = files.write(folder / "hills.ply", shown, hills.FRAME)
+    _picture(shown).save(folder / "hills.webp")  # its thumbnail, by its name
     made = splat_items.item(
         str(model), collection="results", title="Hills", properties={"geolab:result": "splats"}
     )
     catalog.open_catalog(workspace).put([made])
+
+
+def _picture(model: Gaussians) -> Image.Image:
+    """The model from above, crudely."""
+    place = ((model.means[:, :2].numpy() * [2, -2]) + [130, 95]).astype(int)
+    pixels = np.full((190, 260, 3), 235, np.uint8)
+    colour = np.clip((model.sh[:, 0].numpy() * SH_C0 + 0.5) * 255, 0, 255)
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        pixels[place[:, 1].clip(0, 188) + dy, place[:, 0].clip(0, 258) + dx] = colour
+    return Image.fromarray(pixels)
 
 
 def _terrain() -> ModuleType:
