@@ -118,7 +118,9 @@ def test_the_best_values_bear_a_star_and_a_lone_one_does_not() -> None:
     assert compare.best(listed, "iou") == set(), "there is nothing to compare it with"
     assert compare.best(listed, "lr") == set()
     assert compare.marked(listed, "loss") == {"a": "0.5", "b": "0.25 ★", "c": "0.25 ★"}
-    assert compare.rows(listed, [], ["iou"])[1]["m.iou"] == ""
+    rows = compare.rows(listed, [], ["iou", "loss"])
+    assert [row["m.iou"] for row in rows] == [0.3, None, None]
+    assert [row["best"] for row in rows] == ["", "Loss", "Loss"]
 
 
 def test_times_and_metrics_are_in_words() -> None:
@@ -150,9 +152,9 @@ def test_runs_are_listed_with_what_differs_and_the_best_marked(home: Settings) -
     second, first = made.table.rows
     assert (first["name"], second["name"]) == ("try 0", "try 1")
     assert (first["p.lr"], second["p.lr"]) == ("0.1", "0.01")
-    assert (first["m.val_iou"], second["m.val_iou"]) == ("0.4", "0.45 ★")
-    assert first["m.train_loss"] == "0.2"
-    assert second["m.train_loss"].endswith("★"), "less of a loss is better"
+    assert (first["m.val_iou"], second["m.val_iou"]) == (0.4, 0.45)
+    assert (first["m.train_loss"], first["best"]) == (0.2, "")
+    assert second["best"] == "Validation IoU, Training loss", "less of a loss is better"
     assert [c["key"] for c in made.table.columns].count("p.size") == 0
     made.choice.value = ""
     beat(page)
@@ -211,7 +213,7 @@ def test_a_version_tells_its_signature_with_the_normalisation(home: Settings) ->
     made = shown.made["registry"]
     assert isinstance(made, registry.Registry)
     assert [row["id"] for row in made.table.rows] == ["fields/2", "fields/1", "hostile/1"]
-    assert made.table.rows[0]["iou"] == "0.5"
+    assert made.table.rows[0]["iou"] == 0.5
     markup = markup_of(made.detail)
     for words in (
         "red 10.5, nir 20.25",

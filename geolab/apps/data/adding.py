@@ -73,7 +73,8 @@ class Adding:
     def _form(self) -> widgets.Widget:
         from geolab.apps.form import Form  # the form loads when it is asked for
 
-        values = {"source": "", "collection": self.collection.value.strip()}
+        name = self.collection.value.strip()
+        values = {"source": "", **({"collection": name} if name else {})}
         hidden = ("town_px", "seed")
         return Form(self.page, NOTEBOOK, values=values, hidden=hidden, on_submitted=self.watch)
 

@@ -60,9 +60,9 @@ def best(runs: Iterable[Summary], name: str) -> set[str]:
 
 
 def rows(runs: Sequence[Summary], parameters: Sequence[str], measures: Sequence[str]) -> list[dict[str, Any]]:
-    """One row for each run; p.<name> its parameters, m.<name> its metrics, the best with a star."""
-    values = {name: marked(runs, name) for name in measures}
-    return [_row(run, parameters, values) for run in runs]
+    """One row for each run; p.<name> its parameters, m.<name> its metrics, best: what it is the best in."""
+    winners = {name: best(runs, name) for name in measures}
+    return [_row(run, parameters, winners) for run in runs]
 
 
 def marked(runs: Sequence[Summary], name: str) -> dict[str, str]:
@@ -71,7 +71,7 @@ def marked(runs: Sequence[Summary], name: str) -> dict[str, str]:
     return {r.run_id: value(r.metrics.get(name)) + (" ★" if r.run_id in top else "") for r in runs}
 
 
-def _row(run: Summary, parameters: Sequence[str], values: dict[str, dict[str, str]]) -> dict[str, Any]:
+def _row(run: Summary, parameters: Sequence[str], winners: dict[str, set[str]]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "id": run.run_id,
         "name": one_line(run.name or run.run_id, 80),
@@ -81,7 +81,13 @@ def _row(run: Summary, parameters: Sequence[str], values: dict[str, dict[str, st
         "took": duration(run),
     }
     told |= {f"p.{name}": one_line(run.parameters.get(name, ""), 60) for name in parameters}
-    return told | {f"m.{name}": each[run.run_id] for name, each in values.items()}
+    told |= {f"m.{name}": digits(run.metrics.get(name)) for name in winners}
+    return told | {"best": ", ".join(label(name) for name, ids in winners.items() if run.run_id in ids)}
+
+
+def digits(number: float | None) -> float | None:
+    """A metric with four digits, to be sorted by."""
+    return None if number is None or not math.isfinite(number) else float(f"{number:.4g}")
 
 
 def label(name: str) -> str:

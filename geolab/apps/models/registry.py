@@ -22,7 +22,7 @@ COLUMNS = (
     parts.Column("name", "Model"),
     parts.Column("version", "Version", "number"),
     parts.Column("aliases", "Aliases"),
-    *(parts.Column(name, compare.label(name)) for name in FIRST),
+    *(parts.Column(name, compare.label(name), "number") for name in FIRST),
     parts.Column("created", "Registered", "date"),
 )
 
@@ -182,7 +182,7 @@ def rows(models: list[ModelRef]) -> list[dict[str, Any]]:
             "version": model.version,
             "aliases": ", ".join(model.aliases),
             "created": compare.when(model.created),
-            **{name: compare.value(model.metrics.get(name)) for name in FIRST},
+            **{name: compare.digits(model.metrics.get(name)) for name in FIRST},
         }
         for model in models
     ]

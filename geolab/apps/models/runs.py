@@ -27,7 +27,11 @@ FIXED = (
     parts.Column("experiment", "Experiment"),
     parts.Column("state", "State", "state"),
 )
-LAST = (parts.Column("started", "Started", "date"), parts.Column("took", "Took"))
+LAST = (
+    parts.Column("best", "Best in"),
+    parts.Column("started", "Started", "date"),
+    parts.Column("took", "Took"),
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Runs:
 
     def _table(self, parameters: Sequence[str], measures: Sequence[str]) -> parts.Table:
         columns = [parts.Column(f"p.{name}", one_line(name, 40)) for name in parameters]
-        columns += [parts.Column(f"m.{name}", compare.label(name)) for name in measures]
+        columns += [parts.Column(f"m.{name}", compare.label(name), "number") for name in measures]
         made = parts.Table(
             [*FIXED, *columns, *LAST],
             select="many",
@@ -101,7 +105,7 @@ class Runs:
             self.table = self._table(*shape)
             self.table.selected = chosen
         self.table.rows = compare.rows(self.runs, *shape)
-        told = parts.text("A star marks the best value. Choose several runs to see their curves.", soft=True)
+        told = parts.text("Choose several runs to see their curves beside each other.", soft=True)
         head = parts.row(self.choice, parts.link("Open MLflow", addresses.mlflow(), new=True))
         self.place.children = (head, told, self.table, self.detail)
 
