@@ -52,7 +52,6 @@ def test_home_shows_each_what_is_theirs_and_a_lab_only_to_researchers(people):
         page.wait_for_selector("h1:has-text('Projects of')")
         rows = page.locator(".geolab-rows .what").all_inner_texts()
         shown[name] = ([r for r in rows if "valley" in r], any("Lab" in r for r in rows))
-        page.screenshot(path=f"/tmp/hub-home-{name}.png") if name in ("cyd", "dee") else None
     alpha, beta = "Alpha <b>valley</b>", "Beta <b>valley</b>"
     assert shown == {
         "ann": ([alpha], True),
@@ -111,14 +110,30 @@ def test_pages_show_the_projects_items_and_runs_only(people, hub):
     ):
         person = people[name]
         page = person.open(f"/services/apps-{project}/voila/render/data.ipynb")
-        try:
-            page.get_by_text(f"Hills of {project}").first.wait_for(timeout=50_000)
-        except Exception:
-            page.screenshot(path=f"/tmp/hub-data-{name}.png")
-            print(hub.logs())
-            raise
+        page.get_by_text(f"Hills of {project}").first.wait_for(timeout=120_000)
         assert other not in page.inner_text("body").lower()
     assert people["cyd"].outside == []
+
+
+TURN = """from geolab import catalog, settings, store, viewer
+search = catalog.Search(collections=("results",))
+[model] = catalog.open_catalog(settings.load()).search(search).items
+path, title = store.local_path(model["assets"]["data"]["href"]), model["properties"]["title"]
+viewer.show(path, height_px=300, title=title)"""
+
+
+def test_the_viewer_opens_in_a_page_of_ones_own_lab(labs):
+    ann, cell = labs["ann"], {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    about = {"metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}
+    notebook = {"cells": [{**cell, "source": TURN}], **about}
+    ann.enter("/user/ann/")
+    headers = {"X-XSRFToken": ann.xsrf("/user/ann/"), "Content-Type": "application/json"}
+    body = json.dumps({"type": "notebook", "content": notebook})
+    assert ann.ask("/user/ann/api/contents/turn.ipynb", "PUT", data=body, headers=headers).status == 201
+    page = ann.open("/user/ann/voila/render/turn.ipynb")
+    page.wait_for_selector(".gs-canvas", timeout=120_000)
+    assert "Hills of alpha" in page.inner_text("body")
 
 
 def test_the_other_projects_addresses_answer_403_or_404(labs, hub):
