@@ -31,6 +31,22 @@ def words(m2: float) -> str:
     return f"{m2 / 1e6:,.2f} km²" if m2 < 1e9 else f"{m2 / 1e6:,.0f} km²"
 
 
+def parsed_box(text: str) -> tuple[float, float, float, float]:
+    """The box that a text names, west,south,east,north in degrees; east > 180 across the date line.
+
+    Raises BadInput.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadInput("bbox", found=text[:60], expected="four numbers W,S,E,N") from error
+    if len(numbers) != 4:
+        raise BadInput("bbox", found=text[:60], expected="four numbers W,S,E,N")
+    shapes.query_boxes(numbers)
+    west, south, east, north = numbers
+    return west, south, east + (360 if east < west else 0), north
+
+
 def box(geometry: Mapping[str, Any]) -> tuple[float, float, float, float]:
     """West, south, east, north of a geometry, degrees; west > east when it crosses the date line."""
     found = shapes.boxes(shapes.read(geometry, "area"))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from geolab import catalog
 from geolab.apps import parts
 from geolab.maps import area
 from geolab.maps.chart import Chart
@@ -77,8 +76,7 @@ class Area:
     def _type(self, change: Any) -> None:
         text = str(change["new"]).strip()
         if text and text != written(self.bbox):
-            box = tuple(catalog.parse_bbox(text))
-            self.set_box((box[0], box[1], box[2] + (360 if box[2] < box[0] else 0), box[3]))
+            self.set_box(area.parsed_box(text))
 
     def _changed(self) -> None:
         self._typed.value = written(self.bbox)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geolab import catalog, jobs
+from geolab import jobs
 from geolab.apps import parts
 from geolab.apps.map import models, timebar, view
 from geolab.apps.map.aoi import Area, written
@@ -21,7 +21,7 @@ from geolab.apps.map.send import Send
 from geolab.apps.map.sides import LEFT, RIGHT, Sides
 from geolab.apps.map.timebar import TimeBar
 from geolab.errors import GeolabError
-from geolab.maps import specs
+from geolab.maps import area, specs
 from geolab.maps.chart import Chart
 from geolab.maps.clusters import View
 from geolab.maps.layerlist import LayerList
@@ -123,11 +123,11 @@ class Atlas:
         if not text:
             return None
         try:
-            west, south, east, north = catalog.parse_bbox(text)
-        except (GeolabError, ValueError) as error:
+            west, south, east, north = area.parsed_box(text)
+        except GeolabError as error:
             self.page.fault(error)
             return None
-        return (south, west), (north, east + (360 if east < west else 0))
+        return (south, west), (north, east)
 
     def _run(self, run_id: str) -> None:
         """Show a run that is asked for: its panel, and its results when it has some."""
@@ -145,6 +145,10 @@ class Atlas:
         if not len(places):
             return
         images = self.found.rows_of(role="image")
+        newest = self.found.newest_image() if places.matched > len(places) and not len(images) else None
+        if newest is not None and (around := bounds([newest])):
+            self.chart.fit(around)
+            return
         first = int(images[0]) if len(images) else 0
         same = [row for row, (name, _) in enumerate(places.names) if name == places.names[first][0]]
         near = np.abs(places.points[same] - places.points[first]).max(axis=1) < 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Name = tuple[str, str]  # collection, id
 
-FIRST = 5_000  # places that are looked up before the page is shown; the others follow
+FIRST = 20_000  # places that are looked up before the page is shown; the others follow
 SMALLEST_PX = 14  # what is smaller on the screen is a dot
 KEPT = 3_000  # items whose documents are remembered
 
@@ -97,6 +97,12 @@ class Found:
                     act()
 
         self.page.aside(lambda: self.catalog.places(search), take)
+
+    def newest_image(self) -> Item | None:
+        """The newest image that the filters find, among the places or not."""
+        search = replace(self.filters, role=self.filters.role or "image").search()
+        found = self.catalog.search(replace(search, limit=1)).items
+        return found[0] if found else None
 
     # ------------------------------------------------------------ items
 

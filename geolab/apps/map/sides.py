@@ -79,7 +79,6 @@ class Sides:
             self._start()
 
     def _show(self, items: Sequence[Item], limits: tuple) -> None:
-        self.left, self.right = (key_of(item) for item in items)
         made = [
             {
                 **specs.tiles(item, key=key, limits=limits, opacity=1.0),
@@ -88,9 +87,11 @@ class Sides:
             }
             for item, key, side in zip(items, (LEFT, RIGHT), ("left", "right"), strict=True)
         ]
+        self.left = self.right = ""  # what is taken away now does not end this swipe
         self.layers.drop(LEFT, RIGHT)
         self.chart.swipe = {"left": LEFT, "right": RIGHT, "names": _names(items)}
         self.layers.put(*made)
+        self.left, self.right = (key_of(item) for item in items)
         words = (
             "Both in one stretch, 2-98 % of the two together."
             if limits
