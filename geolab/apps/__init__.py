@@ -10,20 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geolab.apps import parts
-    from geolab.apps.form import Form  # pyright: ignore[reportMissingImports]
-    from geolab.apps.results import results
+    from geolab.apps import parts, results
+    from geolab.apps.form import Form
     from geolab.apps.runpanel import RunPanel
     from geolab.apps.shell import Page, show
 
-_HOME = {"Form": "form", "Page": "shell", "RunPanel": "runpanel", "results": "results", "show": "shell"}
+_HOME = {"Form": "form", "Page": "shell", "RunPanel": "runpanel", "show": "shell"}
+_MODULES = ("parts", "results")
 
 __all__ = ["Form", "Page", "RunPanel", "parts", "results", "show"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "parts":
-        return importlib.import_module("geolab.apps.parts")
+    if name in _MODULES:
+        return importlib.import_module(f"geolab.apps.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'geolab.apps' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"geolab.apps.{_HOME[name]}"), name)

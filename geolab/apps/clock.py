@@ -47,7 +47,10 @@ class Clock:
         """Add a task; it is done with the first pulse, and `seconds` after it was last finished."""
         task = Task(self, max(float(seconds), 0.2), do, work)
         self.tasks.append(task)
+        before = self.frame.period_s
         self._set_period()
+        if self.frame.period_s == before:  # a page that is shown already would say so later only
+            self.frame.wake()
         return task
 
     def once(self, do: Callable[..., None], work: Callable[[], Any]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geolab.apps.shell import Page
     from geolab.jobs.listing import View
 
+Found = tuple[str, str, int]  # result, name in the run's folder, bytes
 MOST_FILES = 60
 MOST_NUMBERS = 40
 FILES = (
@@ -32,7 +33,7 @@ def results(page: Page, view: View, *, figures: bool = True) -> widgets.Widget:
     """The results of a run that succeeded. view: from `jobs.show`, which reads its report."""
     given = (view.report or {}).get("results") or {}
     files = list(found_files(given, view.folder))
-    shown: list[widgets.Widget] = _top(page, view, dict(told(given, view.folder)))
+    shown: list[widgets.Widget] = _top(page, view, dict(told(given, view.folder)), files)
     if figures and (found := tuple(pictures(view.folder))):
         shown.append(parts.box([figure(view.run_id, one) for one in found], "geolab-figures"))
     if files:
@@ -42,12 +43,13 @@ def results(page: Page, view: View, *, figures: bool = True) -> widgets.Widget:
     return parts.stack(*shown)
 
 
-def _top(page: Page, view: View, numbers: Mapping[str, str]) -> list[widgets.Widget]:
+def _top(page: Page, view: View, numbers: Mapping[str, str], files: list[Found]) -> list[widgets.Widget]:
     """The numbers, beside the map where there is one."""
+    shapes = next((view.folder / name for _, name, _ in files if name.endswith(".geojson")), None)
     report = view.report or {}
     shown: list[widgets.Widget] = [parts.facts(numbers)] if numbers else []
     if outputs := products.drawn(report.get("outputs") or []):
-        shown.append(products.Products(page, outputs, report.get("inputs") or []))
+        shown.append(products.Products(page, outputs, report.get("inputs") or [], shapes))
     return [parts.grid(*shown, columns="minmax(200px, 1fr) 3fr")] if len(shown) > 1 else shown
 
 
@@ -61,7 +63,7 @@ def told(given: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
         yield label, one_line(text)
 
 
-def found_files(given: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str, int]]:
+def found_files(given: Mapping[str, Any], folder: Path) -> Iterator[Found]:
     """(result, name in the run's folder, bytes) of every result that is a file there, or a folder's files."""
     root = folder.resolve()
     for name, value in given.items():
@@ -73,7 +75,7 @@ def found_files(given: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, s
                 yield name, each.relative_to(root).as_posix(), each.stat().st_size
 
 
-def downloads(run_id: str, files: list[tuple[str, str, int]]) -> widgets.Widget:
+def downloads(run_id: str, files: list[Found]) -> widgets.Widget:
     """Links to the files, with what they are and how large."""
     rows = [
         {

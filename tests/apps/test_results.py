@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import ipyleaflet
 
@@ -68,3 +69,17 @@ def test_only_rasters_with_a_place_are_drawn_masks_first():
         [item("probability", "p.tif"), item("model", "m.ply"), item("mask", "m.tif"), item("x", "x.tif", ())]
     )
     assert [products.result(one) for one in found] == ["mask", "probability"]
+
+
+def test_the_largest_polygons_are_taken_and_a_file_that_is_none_gives_none(tmp_path):
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    features = [{"type": "Feature", "geometry": square, "properties": {"area_m2": n}} for n in range(300)]
+    features += [{"type": "Feature", "geometry": square, "properties": {"area_m2": "<b>"}}]
+    path = tmp_path / "p.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    found = products.polygons(path)
+    assert [one["properties"]["area_m2"] for one in found] == list(range(299, 99, -1))
+    for content in ("[]", "{", '{"features": [1]}', '{"features": [{"geometry": null}]}', "[" * 100_000):
+        path.write_text(content)
+        assert products.polygons(path) == []
+    assert products.polygons(tmp_path / "none.geojson") == []
