@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from jupyter_server.auth.decorator import authorized
 from PIL import Image, ImageOps
 from tornado import web
 
-from geolab import display, raster, store
+from geolab import display, modelserver, raster, store
 from geolab.errors import BadInput, FileRejected, NotFound
 from geolab.service import tiles
 from geolab.service.jupyter.answers import Handler
 from geolab.service.jupyter.source import address, digest, version
+from geolab.splats import names
 
 PREVIEW_PX = 512
 LARGEST_PREVIEW = 4_000_000  # bytes of a thumbnail that is sent as it is
@@ -48,14 +50,16 @@ class PreviewHandler(Handler):
         await self.answer(lambda: self._preview(collection, item))
 
     def _preview(self, collection: str, item_id: str) -> tuple[bytes | None, str, str]:
-        assets = self.source.item(collection, item_id).get("assets", {})
+        found = self.source.item(collection, item_id)
+        assets = found.get("assets", {})
         asset = next((assets[name] for name in ("thumbnail", "overview", "data") if name in assets), None)
         if asset is None:
             raise NotFound("picture of item", item_id)
         key = digest(address(asset), version(asset), "preview")
         known, data = self.source.cache.get(key)
         if not known or data is None:
-            data = small_picture(address(asset))
+            is_model = found["properties"].get("geolab:product") == names.KIND and "data" in assets
+            data = portrait(assets["data"]) if is_model else small_picture(address(asset))
             self.source.cache.put(key, data)
         return data, picture_type(data) or "image/webp", key
 
@@ -83,6 +87,11 @@ def picture_type(data: bytes) -> str | None:
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         return "image/png"
     return "image/webp" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def portrait(model: Mapping[str, Any]) -> bytes:
+    """A model of splats, drawn by the machine's model server."""
+    return modelserver.portrait(address(model), (PREVIEW_PX, PREVIEW_PX * 3 // 4))
 
 
 def small_picture(uri: str) -> bytes:

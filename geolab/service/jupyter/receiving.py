@@ -19,7 +19,7 @@ from geolab.service.jupyter.source import Source
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
-NO_LIMIT = 1 << 62  # of the server, which has one for everything: ours is counted
+NO_LIMIT = 10**30  # bytes, of the server, which has one for everything: ours is counted
 AFTER_REFUSAL_S = 5.0  # so long what still comes is thrown away, so that the sender hears the answer
 
 
@@ -59,8 +59,14 @@ class UploadHandler(Handler):
             raise BadInput("upload", found="no name", expected="upload?name=... or upload/...")
         if self.request.headers.get("Content-Type", "").startswith("multipart/"):
             raise BadInput("upload", found="a form", expected="the file itself as the body")
+        return uploads.create(self.source.settings, name, size=self._announced())
+
+    def _announced(self) -> int | None:
+        """The size that the sender says, bytes; None: it says none."""
         length = self.request.headers.get("Content-Length", "")
-        return uploads.create(self.source.settings, name, size=int(length) if length.isdecimal() else None)
+        if len(length) > 18:
+            return 10**18
+        return int(length) if length.isdecimal() else None
 
     async def data_received(self, chunk: bytes) -> None:
         """Hold a little, then write it in a thread, while the sender waits."""
