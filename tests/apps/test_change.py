@@ -213,7 +213,7 @@ def test_the_area_is_the_runs_own_and_moves_with_the_slider(home, shown):
     level = read(own["probability"])
     area = np.count_nonzero((level / 254 >= 0.7) & (level != 255)) * 0.25  # pixels of 0.5 m
     assert words.amount(area, located=True) in markup(live)
-    assert live.curve.marks == {"the run's": 0.5, "here": 0.7}
+    assert live.curve.marks == {"the run's": 0.5, " ": 0.7}
     assert page.frame.address["threshold"] == "0.7"
     button(live, "The run's own").click()
     assert live.threshold == 0.5

@@ -30,7 +30,7 @@ class Compare(widgets.VBox):
         self.other: Detection | None = None
         self.joint: Joint | None = None
         self.choice = widgets.Dropdown(options=[NONE], description="Other run", layout={"width": "auto"})
-        self.said = widgets.VBox([parts.skeleton()])
+        self.said = parts.stack(parts.skeleton())
         super().__init__([self.choice, self.said])
         self.add_class("geolab-box")
         self.add_class("geolab-stack")

@@ -48,7 +48,7 @@ class Scene:
     both dates, () until it is known. other: a second detection with its threshold, right of the swipe.
     """
 
-    def __init__(self, mine: Detection, *, height: str = "560px"):
+    def __init__(self, mine: Detection, *, height: str = "min(560px, 64vh)"):
         self.mine = mine
         self.threshold, self.margin = mine.threshold, 0.0
         self.shown = {"change": True, "probability": False, "polygons": False}

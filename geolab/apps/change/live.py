@@ -33,7 +33,7 @@ class Live(widgets.VBox):
         self.on_threshold: list[Callable[[float], None]] = []
         self.slider = _slider("At", start, 1.0, ".3f")
         self.margin = _slider("Doubt ±", 0.0, 0.3, ".3f")
-        self.said = widgets.VBox([parts.skeleton(2)])
+        self.said = parts.stack(parts.skeleton(2))
         self.curve = parts.Curves(x_title="threshold", height_px=150, empty="Counting ...")
         own = parts.button(
             f"The run's own, {words.level(scene.mine.threshold)}",
@@ -110,7 +110,7 @@ class Live(widgets.VBox):
         own = self.scene.mine.threshold
         marks = {"the run's": own}
         if abs(self.threshold - own) > STEP / 2:
-            marks["here"] = self.threshold
+            marks[" "] = self.threshold  # where the slider is: no word, it would lie on the other
         self.curve.marks = marks
         self._say()
 

@@ -36,7 +36,7 @@ class Truth(widgets.VBox):
         self.labels: dict[str, Item] = {}
         self.choice = widgets.Dropdown(options=[NONE], description="Label", layout={"width": "auto"})
         self.coding = widgets.VBox([])
-        self.said = widgets.VBox([parts.skeleton()])
+        self.said = parts.stack(parts.skeleton())
         super().__init__([self.choice, self.coding, self.said])
         self.add_class("geolab-box")
         self.add_class("geolab-stack")
