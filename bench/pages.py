@@ -126,9 +126,7 @@ def show_many(home: Path) -> None:
         family = psutil.Process(running.pid).children(recursive=True)
         held = [one.memory_full_info() for one in family if one.name() == "geolab-kernel"]
         uss, pss = (statistics.mean(getattr(one, what) for one in held) / 1e6 for what in ("uss", "pss"))
-        print(
-            f"{MANY} pages open: {kernels(running)} kernels of {uss:.0f} MB of their own, {pss:.0f} MB with shares"
-        )
+        print(f"{MANY} pages open: {kernels(running)} kernels, {uss:.0f} MB each (USS), {pss:.0f} MB (PSS)")
         began = time.monotonic()
         for page in pages:
             page.close(run_before_unload=True)

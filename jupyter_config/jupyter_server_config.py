@@ -24,6 +24,7 @@ os.environ["JUPYTER_PATH"] = os.pathsep.join(
 c.ServerApp.jpserver_extensions = {
     "geolab.service.jupyter": True,
     "geolab.service.companions": True,
+    "geolab.service.lab": True,
     "voila.server_extension": True,
 }
 

@@ -7,15 +7,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
-from tornado import web
 from tornado.routing import Rule
 from voila import server_extension as voila
 from voila.paths import collect_static_paths
@@ -23,47 +19,13 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.utils import get_voila_labextensions_path
 
 from geolab import settings as settings_module
-from geolab.errors import GeolabError
-from geolab.jobs.ledger import open_ledger
-from geolab.service import authorizer, bundles, models
+from geolab.service import authorizer, bundles, models, status
 from geolab.service.rendering import PageHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jupyter_server.serverapp import ServerApp
-
-    from geolab.settings import Settings
-
-ACTIVE = ("queued", "running")
-
-
-class StatusHandler(APIHandler):
-    """How many runs wait or run, and whether the kernel of the page that asks still lives."""
-
-    auth_resource = "api"
-
-    def initialize(self, workspace: Settings) -> None:
-        self.workspace = workspace
-
-    @web.authenticated
-    @authorized
-    async def get(self) -> None:
-        kernel = self.get_query_argument("kernel", "")
-        loop = asyncio.get_running_loop()
-        counts = await loop.run_in_executor(None, _counts, self.workspace)
-        self.set_header("Cache-Control", "no-store")
-        self.finish({"kernel": kernel in self.kernel_manager, **counts})
-
-
-def _counts(workspace: Settings) -> dict[str, int | None]:
-    """How many runs are in each active state; None where the ledger can't be asked."""
-    try:
-        found = [run.state for run in open_ledger(workspace).runs(states=ACTIVE)]
-    except GeolabError:
-        return dict.fromkeys(ACTIVE)
-    return {state: found.count(state) for state in ACTIVE}
-
 
 # ---------------------------------------------------------------- the extension
 
@@ -86,7 +48,7 @@ def _load_jupyter_server_extension(server: ServerApp) -> None:
         (rf"{root}/render/(\w{{1,64}})\.ipynb", PageHandler, theirs),
         (rf"{root}/static/{bundles.VERSION}/(.+)", bundles.BundleHandler, fixed),
         (rf"{root}/labextensions/(.+)", bundles.BundleHandler, hashed),
-        (url_path_join(base_url, "geolab/status"), StatusHandler, {"workspace": workspace}),
+        (url_path_join(base_url, "geolab/status"), status.StatusHandler, {"workspace": workspace}),
     ]
     server.web_app.add_handlers(".*$", ours)
     rules = server.web_app.default_router.rules
@@ -101,7 +63,8 @@ def _rules(server: ServerApp) -> Iterator[Rule]:
 
 
 async def _start_jupyter_server_extension(server: ServerApp) -> None:
-    sys.stderr.write(f"geolab | open {address(server)}\n")
+    if not hasattr(server.identity_provider, "hub_auth"):  # behind a hub the token is a secret of the server
+        sys.stderr.write(f"geolab | open {address(server)}\n")
 
 
 def address(server: ServerApp) -> str:

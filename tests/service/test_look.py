@@ -62,3 +62,14 @@ def test_launcher_cards_lead_to_what_is_there(tmp_path):
         place = entry["path_info"].removeprefix("lab/tree/").removeprefix("voila/render/")
         assert place == "mlflow/" or (repository / place).is_file(), name
     assert list(lab.cards(repository / "notebooks", tmp_path, icons)) == ["geolab-mlflow"]
+
+
+def test_in_lab_pages_find_each_other_wherever_their_notebooks_lie(server):
+    answer = server.get("voila/render/home.ipynb?run=abc", follow_redirects=False)
+    assert answer.status_code == 302
+    assert answer.headers["location"].startswith("/voila/render/apps/home.ipynb?run=abc")
+    assert server.get("geolab/status").json()["kernel"] is False
+    repository = FOLDER.parents[4]
+    assert lab.pages(repository / "notebooks", repository)["map"] == "notebooks/apps/map.ipynb"
+    assert lab.pages(repository / "notebooks", repository / "notebooks" / "apps") == {}
+    assert lab.pages(repository / "notebooks", repository / "tests") == {}
