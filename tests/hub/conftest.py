@@ -32,6 +32,7 @@ GROUPS = {
     "eve": ["staff"],
 }
 PATIENCE_S = 150
+METRICS_TOKEN = "0123456789" * 4
 
 
 def load(path: str) -> ModuleType:
@@ -157,6 +158,7 @@ def hub(proxy, provider, tmp_path_factory) -> Iterator[Running]:
         home,
         PORT=str(port),
         HUB_AUTH="oidc",
+        HUB_METRICS_TOKEN=METRICS_TOKEN,
         OIDC_ISSUER=provider.url,
         OIDC_CLIENT_ID=known.CLIENT,
         OIDC_CLIENT_SECRET=known.SECRET,

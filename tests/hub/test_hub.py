@@ -226,8 +226,12 @@ def test_nobody_gets_in_without_a_group_or_with_a_token_that_is_not_the_provider
             provider.spoil = {}
 
 
-def test_metrics_are_not_for_people(people):
-    assert people["ann"].ask("/hub/metrics").status == 403
+def test_metrics_are_for_the_collector_and_not_for_people(people):
+    ann = people["ann"]
+    assert ann.ask("/hub/metrics").status == 403
+    collector = ann.ask("/hub/metrics", headers={"Authorization": f"token {'0123456789' * 4}"})
+    assert collector.status == 200
+    assert "jupyterhub_running_servers" in collector.text()
 
 
 def test_after_logout_every_door_asks_who_one_is(labs, hub):

@@ -85,6 +85,7 @@ def test_a_trial_lets_in_the_listed_people_with_their_groups(surroundings):
     configure(c, surroundings | {"HUB_AUTH": "shared-password", "HUB_PASSWORD": GOOD, "HUB_ADMINS": "ann"})
     assert c.JupyterHub.authenticator_class is login.Trial
     assert c.Authenticator.allowed_users == {"ann", "cyd"}
+    assert c.Authenticator.allow_existing_users is False
     assert c.Authenticator.admin_users == set()  # whoever knows the password could be the administrator
     assert c.Trial.people == {"ann": ["project-alpha"], "cyd": ["readers"]}
     assert c.JupyterHub.bind_url == "http://127.0.0.1:8000"

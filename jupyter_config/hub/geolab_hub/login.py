@@ -93,8 +93,9 @@ class Trial(SharedPasswordAuthenticator):
     people = Dict(config=True, help="groups of each person who may log in")
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
-        if not str(data.get("password") or "").isascii() or not data.get("username"):
-            return None  # compare_digest takes ASCII only
+        name, password = data.get("username"), data.get("password")
+        if not name or not password or not password.isascii():  # compare_digest takes ASCII only
+            return None
         found = await super().authenticate(handler, data)
         if found is not None:
             found["groups"] = sorted(self.people.get(found["name"], ()))
@@ -110,6 +111,7 @@ def configure(c: Any, around: Surroundings) -> None:
     c.Authenticator.manage_groups = True
     c.Authenticator.username_pattern = USERNAME
     c.Authenticator.admin_users = set(around.env.get("HUB_ADMINS", "").split())
+    c.Authenticator.allow_existing_users = False  # who has left the list stays out
     c.Authenticator.delete_invalid_users = True
     kinds[kind](c, around)
 

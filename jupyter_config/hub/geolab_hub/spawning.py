@@ -87,15 +87,20 @@ def apply(around: Surroundings, spawner: Any, options: Mapping[str, Any]) -> Non
     """Set up a Lab on this machine. Called for every start, also for one by the API or with old options."""
     project = chosen(around.projects, spawner, options)
     device = machine(options)
-    folder = around.home / "people" / spawner.user.name / project.name
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    project.home.mkdir(parents=True, exist_ok=True)
-    spawner.notebook_dir = str(folder)
+    spawner.notebook_dir = "~" if around.spawner == "local" else _folder(around, spawner, project)
     spawner.environment = {
         **spawner.environment,
         "GEOLAB_HOME": str(project.home),
         "CUDA_VISIBLE_DEVICES": _device(spawner) if device == "gpu" else "",
     }
+
+
+def _folder(around: Surroundings, spawner: Any, project: Project) -> str:
+    """Where a person's own files in a project lie, when all Labs run as one user of this machine."""
+    folder = around.home / "people" / spawner.user.name / project.name
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    project.home.mkdir(parents=True, exist_ok=True)
+    return str(folder)
 
 
 def _device(spawner: Any) -> str:

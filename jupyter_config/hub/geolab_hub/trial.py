@@ -107,7 +107,10 @@ def _fill(around: Surroundings) -> None:
         project.home.mkdir(parents=True, exist_ok=True)
         env = {**apps.environment(around, project), "PYTHONPATH": str(HERE)}
         command = [sys.executable, "-m", "geolab_hub.sample", str(project.home), str(seed)]
-        subprocess.run(command, env=env, check=True, timeout=600, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, env=env, check=False, timeout=600, capture_output=True, text=True)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["no word"]
+            raise Problem(f"no sample world in {project.home}: {said[-1]}")
 
 
 def _wait(ending: threading.Event, hub: Child, around: Surroundings, path: str) -> None:
