@@ -13,19 +13,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geolab.modelserver.client import address, predict, render, status
+    from geolab.modelserver.client import address, portrait, predict, render, status
     from geolab.modelserver.process import Stay, stay
 
 _HOME = {
     "Stay": "process",
     "address": "client",
+    "portrait": "client",
     "predict": "client",
     "render": "client",
     "status": "client",
     "stay": "process",
 }
 
-__all__ = ["Stay", "address", "predict", "render", "status", "stay"]
+__all__ = ["Stay", "address", "portrait", "predict", "render", "status", "stay"]
 
 
 def __getattr__(name: str) -> Any:

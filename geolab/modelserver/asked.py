@@ -21,11 +21,15 @@ LARGEST_WINDOW_PX = 1024  # side of a window
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG of a model. background: red, green, blue 0..1. quality: 1..95."""
+    """A JPEG of a model. background: red, green, blue 0..1. quality: 1..95.
+
+    camera: None for a portrait of size (width, height).
+    """
 
     uri: str
     version: Hashable
-    camera: Camera
+    camera: Camera | None
+    size: tuple[int, int]
     background: tuple[float, ...]
     mode: str
     quality: int
@@ -63,24 +67,32 @@ def of(told: Mapping[str, Any]) -> Picture | Window:
 
 
 def _picture(told: Mapping[str, Any]) -> Picture:
-    uri, camera = str(told["uri"]), _camera(told["camera"])
+    uri, camera = str(told["uri"]), _camera(told["camera"]) if "camera" in told else None
+    size = (camera.width, camera.height) if camera else _size(*told["size"])
     background = tuple(min(max(float(v), 0.0), 1.0) for v in told["background"])
     if len(background) != 3 or not all(map(math.isfinite, background)):
         raise BadInput("background", found=background, expected="red, green, blue")
     mode = str(told.get("mode", "classic"))
     quality = min(max(int(told.get("quality", 90)), 1), 95)
-    return Picture(uri, version(uri), camera, background, mode, quality, str(told.get("client", ""))[:80])
+    client = str(told.get("client", ""))[:80]
+    return Picture(uri, version(uri), camera, size, background, mode, quality, client)
 
 
 def _camera(told: Mapping[str, Any]) -> Camera:
-    width, height = int(told["width"]), int(told["height"])
-    if not (1 <= width <= LARGEST_PX and 1 <= height <= LARGEST_PX):
-        raise BadInput("picture", found=f"{width} x {height} px", expected=f"at most {LARGEST_PX} a side")
+    width, height = _size(told["width"], told["height"])
     K = np.array(told["K"], np.float64).reshape(3, 3)
     pose = np.array(told["world_to_camera"], np.float64).reshape(4, 4)
     if not (np.isfinite(K).all() and np.isfinite(pose).all()):
         raise BadInput("camera", found="numbers that are not finite", expected="finite ones")
     return Camera(width, height, K, pose)
+
+
+def _size(width: Any, height: Any) -> tuple[int, int]:
+    found = int(width), int(height)
+    if not all(1 <= side <= LARGEST_PX for side in found):
+        expected = f"at most {LARGEST_PX} a side"
+        raise BadInput("picture", found=f"{found[0]} x {found[1]} px", expected=expected)
+    return found
 
 
 def _window(told: Mapping[str, Any]) -> Window:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geolab import errors
-from geolab.errors import BadInput, GeolabError, Unreachable
+from geolab.errors import GeolabError, Unreachable
 from geolab.modelserver import wire
 
 if TYPE_CHECKING:
@@ -62,6 +62,18 @@ def render(
         "client": client,
     }
     return _ask(told, places, at)[1]
+
+
+def portrait(
+    uri: str,
+    size: tuple[int, int],
+    *,
+    background: Sequence[float] = (0.93, 0.945, 0.953),
+    at: Path | None = None,
+) -> bytes:
+    """A model whole, as a JPEG of size (width, height). Raises as `render` does."""
+    told = {"do": "render", "uri": uri, "size": list(size), "background": [float(v) for v in background]}
+    return _ask(told, lambda _: None, at)[1]
 
 
 def predict(
@@ -142,4 +154,4 @@ def _error(said: wire.Told) -> GeolabError:
     return error
 
 
-__all__ = ["BadInput", "Refused", "address", "predict", "render", "status"]
+__all__ = ["Refused", "address", "portrait", "predict", "render", "status"]

@@ -11,7 +11,7 @@ from geolab.change import preview
 from geolab.errors import GeolabError
 from geolab.modelserver.asked import Picture, Window
 from geolab.modelserver.kept import Kept
-from geolab.splats import io, rasterize, still
+from geolab.splats import io, portrait, rasterize, still
 from geolab.splats.gaussians import Gaussians
 
 MOST_BYTES = 2_000_000_000  # of models of splats
@@ -47,8 +47,9 @@ class Work:
     def _pictures(self, jobs: list[Picture]) -> list[Answer | GeolabError]:
         first = jobs[0]
         gaussians = self._splats.get(first.version, lambda: self._read(first.uri))
+        cameras = [job.camera or portrait.camera(gaussians, *job.size) for job in jobs]
         seen = rasterize.render(
-            gaussians, [job.camera for job in jobs], background=first.background, mode="RGB",
+            gaussians, cameras, background=first.background, mode="RGB",
             rasterize_mode=first.mode, backend=self.choice.name,
         )  # fmt: skip
         told = {"type": "image/jpeg"}

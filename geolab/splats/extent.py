@@ -94,3 +94,14 @@ def _layers(above: Floats, layer: float, least: float) -> int:
     number = np.floor(above[(above > 0) & (above < MOST_LAYERS * layer)] / layer).astype(int)
     thin = np.flatnonzero(np.bincount(number, minlength=MOST_LAYERS) < least)
     return 1 + (int(thin[0]) if len(thin) else MOST_LAYERS)
+
+
+def box(gaussians: Gaussians) -> list[float]:
+    """[xmin, ymin, zmin, xmax, ymax, zmax] of what one sees: without the outermost 0.5 % of centres."""
+    places = gaussians.means.detach().cpu().double().numpy()
+    solid = gaussians.logit_opacities.detach().cpu().numpy() > -2.2  # opacity 0.1
+    chosen = places[solid] if solid.sum() > 10 else places
+    chosen = chosen[np.isfinite(chosen).all(axis=1)]
+    low, high = np.percentile(chosen, [0.5, 99.5], axis=0)
+    margin = 0.02 * max(float((high - low).max()), 1e-3)
+    return [float(v) for v in (*(low - margin), *(high + margin))]

@@ -13,14 +13,14 @@ import numpy as np
 
 from geolab import maps
 from geolab.errors import BadInput
-from geolab.splats import io, items
+from geolab.splats import extent, io, items
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
 from geolab.splats.io import Splats
 from geolab.splats.views import Camera, Scene, View
 from geolab.viewer import fallback, poses
 from geolab.viewer.door import opened, source_of, views_of
-from geolab.viewer.widget import Viewer, extent
+from geolab.viewer.widget import Viewer
 
 _EQUATOR_M = 156543.034  # a pixel of Web Mercator at zoom 0
 ELEVATION_DEG = 40.0  # of the view that the button opens
@@ -117,7 +117,7 @@ class OnMap(widgets.Box):
         if self._splats is None or data is None:
             return data
         held = self._splats.gaussians
-        return data | fallback.kept(held, fallback.home(extent(held)))
+        return data | fallback.kept(held, fallback.home(extent.box(held)))
 
     def open_here(self) -> None:
         """Look, in 3-D, at the middle of the map, from as far as the map's zoom shows."""

@@ -14,6 +14,7 @@ import traitlets as t
 
 from geolab import modelserver
 from geolab.errors import BadInput
+from geolab.splats import extent
 from geolab.splats.frame import Frame
 from geolab.splats.gaussians import Gaussians
 from geolab.splats.views import Camera, View
@@ -78,7 +79,7 @@ class Viewer(anywidget.AnyWidget):
 
     def _facts(self, title: str) -> dict[str, Any]:
         """What a page needs to know of the model before it has it."""
-        sent, box = self._payload, extent(self.gaussians)
+        sent, box = self._payload, extent.box(self.gaussians)
         return {
             "title": title,
             "summary": f"{title}: {sent.total:,} Gaussians, {len(sent.data) / 1e6:.1f} MB.",
@@ -198,14 +199,3 @@ class Viewer(anywidget.AnyWidget):
             return
         self.picked = readings.place(points[-1], self.frame)
         self.readings = readings.picked_lines(self.picked, self.frame, self.facts["unit"])
-
-
-def extent(gaussians: Gaussians) -> list[float]:
-    """[xmin, ymin, zmin, xmax, ymax, zmax] of what one sees: without the outermost 0.5 % of centres."""
-    places = gaussians.means.detach().cpu().double().numpy()
-    solid = gaussians.logit_opacities.detach().cpu().numpy() > -2.2  # opacity 0.1
-    chosen = places[solid] if solid.sum() > 10 else places
-    chosen = chosen[np.isfinite(chosen).all(axis=1)]
-    low, high = np.percentile(chosen, [0.5, 99.5], axis=0)
-    margin = 0.02 * max(float((high - low).max()), 1e-3)
-    return [float(v) for v in (*(low - margin), *(high + margin))]

@@ -238,3 +238,12 @@ def test_without_an_address_it_says_what_is_missing(monkeypatch):
     monkeypatch.delenv("GEOLAB_MODELSERVER", raising=False)
     with pytest.raises(Unreachable, match="GEOLAB_MODELSERVER is not set"):
         modelserver.status()
+
+
+def test_a_portrait_shows_the_whole_model(at, splats):
+    picture = modelserver.portrait(splats, (160, 120), background=(1, 1, 1), at=at)
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("L")).astype(int)
+    assert pixels.shape == (120, 160)
+    drawn = pixels < 230
+    assert drawn[45:75, 50:110].mean() > 0.5
+    assert drawn[:4].mean() + drawn[-4:].mean() + drawn[:, :4].mean() + drawn[:, -4:].mean() < 0.05
