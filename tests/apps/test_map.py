@@ -327,6 +327,41 @@ def test_a_swipe_of_one_item_is_refused(open_map):
         atlas.sides.start("town/after", "flight/p0")
 
 
+def test_a_splat_model_comes_with_its_products_its_cameras_and_the_way_to_its_page(
+    open_map, filled, tmp_path
+):
+    opened = catalog.open_catalog(filled)
+    (outline,) = (opened.get("after", "town")["geometry"],)
+    links = [{"rel": "derived_from", "href": "#", "title": name} for name in ("p1", "p2")]
+    facts = {"geolab:role": "product", "geolab:product": "splats", "title": "Roof"}
+    photo = opened.get("p1", "flight")
+    photo["properties"]["geolab:position"] = [11.57, 48.147, 600]
+    ply = {"data": {"href": "file:///m.ply", "type": "application/x-ply", "roles": ["data"]}}
+    model = items.item(
+        "model", collection="results", geometry=outline, datetime="2024-08-20T10:00:00Z", properties=facts,
+        assets=ply, links=links,
+    )  # fmt: skip
+    told = {"collection": "results", "links": [{"rel": "derived_from", "href": "#", "title": "model"}]}
+    made = [
+        raster_item(tmp_path, name, np.ones((1, PX, PX), np.uint8), datetime="2024-08-20T10:00:00Z",
+                    **{"geolab:role": "product", "geolab:result": name}, **told)
+        for name in ("dsm", "orthophoto")
+    ]  # fmt: skip
+    opened.put([photo, model, *made])
+    atlas = open_map()
+    atlas.open("results/model")
+    assert keys(atlas)[-2:] == ["results/dsm", "results/orthophoto"]
+    assert "colormap=hillshade" in atlas.chart.layers[-2]["url"]
+    assert atlas.chart.shapes["cameras"]["data"]["coordinates"] == [[11.57, 48.147]]
+    assert len(atlas.chart.shapes["model"]["data"]["features"]) == 1
+    three = next(link for link in atlas.chart.card["links"] if link["text"] == "Open in 3-D")
+    assert three["href"].endswith("voila/render/splats.ipynb?item=model")
+    atlas.chart.on_click(*MIDDLE)
+    assert "A model in 3-D" in texts_of(atlas.here.widget)
+    found = {offer.notebook: offer.values for offer in offering.offers(atlas.scene())}
+    assert found["06_render_splats"] == {"splats": "model"}
+
+
 # ---------------------------------------------------------------- reading
 
 

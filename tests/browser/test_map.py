@@ -295,6 +295,18 @@ def test_an_area_is_drawn_with_the_mouse_measured_and_changed(open_map):
     assert second[1] < first[1]
     assert second[2:] == pytest.approx(first[2:], abs=2e-6)
     assert panel(page).get_by_text("Use in a job").is_visible(), "drawing is no click that reads pixels"
+    panel(page).get_by_role("button", name="Polygon").click()
+    page.locator(f"{CHART}.geolab-drawing").wait_for()
+    for x, y in ((150, 150), (380, 160), (300, 380), (160, 300)):
+        page.mouse.click(box["x"] + x, box["y"] + y)
+    page.keyboard.press("Enter")
+    page.locator(f"{CHART}:not(.geolab-drawing)").wait_for()
+    page.wait_for_function("document.querySelectorAll('.geolab-handle:not(.small)').length === 4")
+    assert page.locator(f"{CHART} .geolab-handle.small").count() == 4
+    panel(page).get_by_role("button", name="Rectangle").click()
+    page.locator(f"{CHART}.geolab-drawing").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(f"{CHART}:not(.geolab-drawing)").wait_for()
     assert seen.errors == []
     page.close()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from geolab import catalog
 from geolab.apps.map.found import Found
 from geolab.maps import specs
-from geolab.maps.layers import point
 from geolab.splats.names import KIND
 
 if TYPE_CHECKING:
@@ -34,9 +33,7 @@ def sources(item: Item) -> list[str]:
 
 def links(page: Page, item: Item) -> list[tuple[str, str]]:
     """Where to go on from an item: (words, address)."""
-    place = point(item)
-    at = {"lat": f"{place[0]:.7f}", "lon": f"{place[1]:.7f}"} if place else {}
-    three = [("Open in 3-D", page.link("splats", item=item["id"], **at))] if is_model(item) else []
+    three = [("Open in 3-D", page.link("splats", item=item["id"]))] if is_model(item) else []
     return [*three, ("Its page", page.link("data", collection=item["collection"], item=item["id"]))]
 
 

@@ -109,7 +109,7 @@ function drawing({ model, el, map, L }) {
       model.save_changes();
     }
   };
-  el.addEventListener("keydown", escape);
+  document.addEventListener("keydown", escape); // the focus may be on the button that began it
 
   // ---- what is drawn, and its corners
 
@@ -169,6 +169,7 @@ function drawing({ model, el, map, L }) {
   begin();
   return () => {
     stop();
+    document.removeEventListener("keydown", escape);
     model.off("change:tool", begin);
     model.off("change:aoi", show);
   };
