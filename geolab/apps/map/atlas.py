@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geolab import jobs
 from geolab.apps import parts
-from geolab.apps.map import models, timebar, view
+from geolab.apps.map import asked, models, timebar, view
 from geolab.apps.map.aoi import Area, written
 from geolab.apps.map.drawn import Drawn, layer
 from geolab.apps.map.finder import Finder
@@ -21,7 +20,7 @@ from geolab.apps.map.send import Send
 from geolab.apps.map.sides import LEFT, RIGHT, Sides
 from geolab.apps.map.timebar import TimeBar
 from geolab.errors import GeolabError
-from geolab.maps import area, specs
+from geolab.maps import specs
 from geolab.maps.chart import Chart
 from geolab.maps.clusters import View
 from geolab.maps.layerlist import LayerList
@@ -57,11 +56,8 @@ class Atlas:
     # ------------------------------------------------------------ the beginning
 
     def _begin(self) -> None:
-        asked = self.page.asked
         try:
-            self.found.begin(
-                Filters(asked["collection"], asked["role"], asked["text"], *_span(asked["datetime"]))
-            )
+            self.found.begin(asked.filters(self.page))
         except GeolabError as error:
             self.page.fault(error)
             self.found.begin(Filters())
@@ -75,7 +71,7 @@ class Atlas:
         self.chart.observe(self.page.guard(lambda _: self.refresh()), "view")
         self._aim()
         self.refresh()
-        self.time.choose(str(asked["day"]))
+        self.time.choose(str(self.page.asked["day"]))
 
     def _panels(self) -> None:
         by_year = parts.button(
@@ -100,44 +96,19 @@ class Atlas:
 
     def _aim(self) -> None:
         """What is shown first: what the address says, else a place where there is something."""
-        asked = self.page.asked
-        pinned = [item for ref in self._asked_items() if (item := self.found.item(ref)) is not None]
+        refs = asked.items(self.page)
+        pinned = [item for ref in refs if (item := self.found.item(ref)) is not None]
         self.drawn.put(*pinned)
-        if asked["run"]:
-            self._run(asked["run"])
-        box = self._asked_box()
-        if box:
+        if run := asked.run(self.page):
+            self.send.follow(run)
+            self.tabs.chosen = JOB
+        box = asked.box(self.page)
+        if box is not None:
             self.chart.fit(box, exact=True)
         elif around := bounds(pinned):
             self.chart.fit(around)
         elif not self.chart.aim:
             self.fit_newest()
-
-    def _asked_items(self) -> list[str]:
-        item, collection = str(self.page.asked["item"]), str(self.page.asked["collection"])
-        first = [f"{collection}/{item}" if collection and "/" not in item else item] if item else []
-        return [*first, *(str(ref) for ref in self.page.asked["items"])]
-
-    def _asked_box(self) -> Any:
-        text = str(self.page.asked["bbox"])
-        if not text:
-            return None
-        try:
-            west, south, east, north = area.parsed_box(text)
-        except GeolabError as error:
-            self.page.fault(error)
-            return None
-        return (south, west), (north, east)
-
-    def _run(self, run_id: str) -> None:
-        """Show a run that is asked for: its panel, and its results when it has some."""
-        try:
-            run = jobs.show(run_id, settings=self.page.settings)
-        except GeolabError as error:
-            self.page.fault(error)
-            return
-        self.send.follow(run.run_id)
-        self.tabs.chosen = JOB
 
     def fit_newest(self) -> None:
         """Show what lies around the newest image, of its collection; without an image, the newest item."""
@@ -187,8 +158,8 @@ class Atlas:
 
     def _found_others(self) -> None:
         now = self.found.filters
-        span = f"{now.since or '..'}/{now.until or '..'}" if now.since or now.until else ""
-        self.page.remember(collection=now.collection, role=now.role, text=now.text, datetime=span)
+        told = {"collection": now.collection, "role": now.role, "text": now.text, "datetime": asked.span(now)}
+        self.page.remember(**told)
         self.drawn.forget()
         self.finder.forget()
         self.refresh()
@@ -318,9 +289,3 @@ class Atlas:
             self._show_card(model)
 
         self.page.aside(lambda: (models.products(self.found, model), models.cameras(self.found, model)), show)
-
-
-def _span(text: str) -> tuple[str, str]:
-    """The ends of a datetime as the filters take them; a day stands for both."""
-    since, slash, until = text.partition("/")
-    return tuple("" if end == ".." else end for end in (since, until if slash else since))  # type: ignore[return-value]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from geolab import catalog
+from geolab.apps.map import asked
 from geolab.apps.map.found import Filters, Found, Name
 from geolab.apps.map.offers import Scene
 
@@ -32,7 +33,7 @@ def scene(found: Found, drawn: Drawn, area: Area, chosen: Sequence[str]) -> Scen
         area=area.geometry,
         box=box or (view.box if view else None),
         collection=filters.collection,
-        datetime=f"{filters.since or '..'}/{filters.until or '..'}" if filters.since or filters.until else "",
+        datetime=asked.span(filters),
     )
 
 
@@ -55,6 +56,5 @@ def _whole(found: Found, photos: Sequence[Name]) -> frozenset[str]:
 
 
 def _photo_count(found: Found, collection: str) -> int:
-    asked = Filters(collection=collection, role="photo").search()
-    search = catalog.Search(collections=asked.collections, filter=asked.filter, limit=1)
+    search = replace(Filters(collection=collection, role="photo").search(), limit=1)
     return found.catalog.search(search).matched
