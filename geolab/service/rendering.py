@@ -78,6 +78,7 @@ class PageHandler(BaseVoilaHandler):
             raise web.HTTPError(503, kernels.FULL)
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_header("Cache-Control", "no-store")
+        _ = self.xsrf_token  # sets its cookie: with it the page sends files, and says that it was left
         renderer = self._renderer(f"{name}.ipynb")
         await renderer.initialize(template=None, theme=None)
         try:
