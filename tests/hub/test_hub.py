@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from PIL import Image
 
+pytest.importorskip("jupyterhub", reason="the hub's packages are not installed: pip install 'geolab[hub]'")
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PREFIXES = [
@@ -120,6 +121,14 @@ search = catalog.Search(collections=("results",))
 [model] = catalog.open_catalog(settings.load()).search(search).items
 path, title = store.local_path(model["assets"]["data"]["href"]), model["properties"]["title"]
 viewer.show(path, height_px=300, title=title)"""
+
+
+def test_the_viewer_opens_below_the_services_prefix(people):
+    page = people["cyd"].open("/services/apps-alpha/voila/render/splats.ipynb")
+    page.wait_for_selector(".gs-canvas", timeout=120_000)
+    shown = page.inner_text("body")
+    assert "Hills of alpha" in shown
+    assert "beta" not in shown.lower()
 
 
 def test_the_viewer_opens_in_a_page_of_ones_own_lab(labs):
