@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
 import stat
@@ -13,11 +14,11 @@ import threading
 import time
 from pathlib import Path
 
+import geolab
 from geolab.errors import Unreachable
 from geolab.modelserver import wire
 from geolab.modelserver.client import WHAT
 
-SOCKET = "models.sock"
 START_TIMEOUT_S = 120.0
 POLL_S = 0.05
 
@@ -45,7 +46,7 @@ def stay(folder: Path | None = None, *, grace_s: float | None = None) -> Stay:
     folder: where its socket lies; this user's own by default. Raises Unreachable.
     """
     folder = _private(folder or default_folder())
-    address = folder / SOCKET
+    address = folder / socket_name()
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two that start at once would make two
         connection = _joined(address)
@@ -62,6 +63,14 @@ def default_folder() -> Path:
         Path(runtime) if runtime.startswith("/") and Path(runtime).is_dir() else Path(tempfile.gettempdir())
     )
     return base / f"geolab-{os.getuid()}"
+
+
+def socket_name() -> str:
+    """The name of this geolab's socket: another version or environment has a process of its own."""
+    here = Path(__file__).parent
+    code = [(path.name, path.stat().st_mtime_ns) for path in sorted(here.glob("*.py"))]
+    told = repr((geolab.__version__, sys.prefix, str(here), code))
+    return f"models-{hashlib.sha256(told.encode()).hexdigest()[:12]}.sock"
 
 
 def _private(folder: Path) -> Path:

@@ -19,7 +19,7 @@ def attach(server: ServerApp) -> threading.Thread:
     Kernels are told of its address now. It ends some seconds after the last server of pages, however
     that one ends: an open connection is all that keeps it.
     """
-    os.environ[client.VARIABLE] = str(process.default_folder() / process.SOCKET)
+    os.environ[client.VARIABLE] = str(process.default_folder() / process.socket_name())
     joining = threading.Thread(target=_join, args=(server,), name="geolab-models-join", daemon=True)
     joining.start()
     return joining

@@ -117,7 +117,7 @@ def test_the_panel_is_part_of_jobs(name):
 
 
 def test_the_model_server_of_pages_is_told_where_there_is_one(workspace, tmp_path, monkeypatch):
-    monkeypatch.setenv("GEOLAB_MODELSERVER", str(tmp_path / "models.sock"))
+    monkeypatch.setenv("GEOLAB_MODELSERVER", str(tmp_path / process.socket_name()))
     missing = _lines(workspace)["model server"]
     assert missing.state == "broken"
     assert "does not answer" in missing.detail

@@ -211,7 +211,7 @@ def test_it_ends_with_a_process_that_is_killed_and_a_new_one_takes_its_place(tmp
     words += "kept = process.stay(Path(sys.argv[1]), grace_s=0.3); print('here', flush=True); time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", words, str(tmp_path)], stdout=subprocess.PIPE) as user:
         assert user.stdout.readline() == b"here\n"
-        pid = modelserver.status(tmp_path / "models.sock")["pid"]
+        pid = modelserver.status(tmp_path / process.socket_name())["pid"]
         user.send_signal(signal.SIGKILL)
     until(lambda: not psutil.pid_exists(pid))
     with process.stay(tmp_path, grace_s=0.3) as kept:
