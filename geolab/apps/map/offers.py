@@ -188,27 +188,26 @@ def photo_folder(photos: Sequence[Item], settings: Settings) -> Path:
     if folder.is_dir():
         return folder
     making = folder.with_name(f".{folder.name}-{os.getpid()}")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    for number, item in enumerate(photos):
-        href = data_href(item)
-        source = store.local_path(href)
-        if source is None or not source.is_file():
-            raise BadInput(
-                "photos",
-                found=f"{title(item)}, which is not on this machine",
-                expected="local files",
-                remedy="train on the whole collection",
-            )
-        target = making / f"{number:05d}-{safe_name(title(item))}"
-        _linked(
-            source,
-            target if target.suffix.lower() == source.suffix.lower() else Path(f"{target}{source.suffix}"),
-        )
-    with suppress(OSError):
-        making.rename(folder)  # another page made the same meanwhile
-    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True, exist_ok=True)
+    try:
+        for number, item in enumerate(photos):
+            source = _local(item)
+            name = f"{number:05d}-{safe_name(title(item))}"
+            _linked(source, making / (name if Path(name).suffix == source.suffix else name + source.suffix))
+        with suppress(OSError):
+            making.rename(folder)  # another page made the same meanwhile
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
     return folder
+
+
+def _local(item: Item) -> Path:
+    """The file of a photo. Raises BadInput for one that is elsewhere."""
+    path = store.local_path(data_href(item))
+    if path is None or not path.is_file():
+        found = f"{title(item)}, which is not on this machine"
+        raise BadInput("photos", found=found, expected="local files", remedy="train on the whole collection")
+    return path
 
 
 def _linked(source: Path, target: Path) -> None:
