@@ -83,7 +83,7 @@ def row(
         "id": view.run_id,
         "state": view.state,
         "notebook": view.notebook,
-        "what": ": ".join(filter(None, [view.notebook if named else "", what])) or view.notebook,
+        "what": ": ".join(filter(None, [view.notebook if named else "", what])),
         "progress": view.progress if view.state == "running" else None,
         "created": view.created,
         "took": words.duration(view.seconds),
