@@ -36,7 +36,7 @@ class Renderer(NotebookRenderer):
 
     def __init__(self, handler: PageHandler, **kwargs: Any):
         super().__init__(request_handler=handler, **kwargs)
-        self.handler, self.kernel_id = handler, ""
+        self.handler = handler
 
     async def load_notebook(self, path: str) -> Any:
         """The notebook with this page's kernel, whichever it names."""
@@ -46,9 +46,8 @@ class Renderer(NotebookRenderer):
         return notebook
 
     async def _jinja_kernel_start(self, nb: Any, kernel_id: Any, kernel_future: Any) -> str:  # noqa: ARG002
-        self.kernel_id = await self.handler.start()
-        kernel = self.handler.kernel_manager.get_kernel(self.kernel_id)
-        return await super()._jinja_kernel_start(nb, self.kernel_id, kernel)
+        started = await self.handler.started()
+        return await super()._jinja_kernel_start(nb, started, self.handler.kernel_manager.get_kernel(started))
 
 
 class PageHandler(BaseVoilaHandler):
@@ -58,6 +57,7 @@ class PageHandler(BaseVoilaHandler):
         super().initialize(voila_configuration=voila_configuration)
         self.template_paths, self.traitlet_config = template_paths, config
         self._left = asyncio.Event()
+        self._starting: asyncio.Future[str] | None = None
 
     @property
     def folder(self) -> Path:
@@ -88,8 +88,8 @@ class PageHandler(BaseVoilaHandler):
         except Exception:
             self.log.exception("geolab | the page %s could not be made", name)
             self.write(_FAILED)
-        if self._left.is_set() and renderer.kernel_id in self.kernel_manager:
-            await ensure_async(self.kernel_manager.shutdown_kernel(renderer.kernel_id, now=True))
+        if self._left.is_set():
+            await self._end()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if status_code == 503:
@@ -98,11 +98,19 @@ class PageHandler(BaseVoilaHandler):
 
     # ------------------------------------------------------------ the kernel
 
-    async def start(self) -> str:
+    async def started(self) -> str:
         """The id of a kernel for this page. Raises HTTPError 503 when all places are taken."""
-        if self._left.is_set():
-            raise StreamClosedError
-        return await ensure_async(self.kernel_manager.start_kernel(path="", env=self._environment()))
+        begun = self.kernel_manager.start_kernel(path="", env=self._environment())
+        self._starting = asyncio.ensure_future(begun)
+        return await asyncio.shield(self._starting)  # half started, it would belong to nobody
+
+    async def _end(self) -> None:
+        """End the kernel of a page that nobody waits for."""
+        if self._starting is not None:
+            with suppress(web.HTTPError):
+                kernel = await self._starting
+                if kernel in self.kernel_manager:
+                    await ensure_async(self.kernel_manager.shutdown_kernel(kernel, now=True))
 
     def _environment(self) -> dict[str, str]:
         """What CGI programs are told too: the page asked for, and with which query."""
@@ -152,22 +160,28 @@ class PageHandler(BaseVoilaHandler):
         return deepcopy(known)
 
     async def _send(self, pieces: AsyncGenerator[tuple[str, Any], None]) -> None:
-        async for piece in _alive(pieces):
+        async for piece in _alive(pieces, self._left):
             self.write(piece)
             await self.flush()
-            if self._left.is_set():
-                break
-        with suppress(RuntimeError):
-            await pieces.aclose()
 
 
-async def _alive(pieces: AsyncGenerator[tuple[str, Any], None]) -> AsyncIterator[str]:
-    """The pieces, and a sign of life whenever the next one takes long."""
-    while True:
-        following = asyncio.ensure_future(anext(pieces, None))
-        while not (await asyncio.wait({following}, timeout=KEEP_ALIVE_S))[0]:
-            yield _ALIVE
-        piece = following.result()
-        if piece is None:
-            return
-        yield piece[0]
+async def _alive(pieces: AsyncGenerator[tuple[str, Any], None], left: asyncio.Event) -> AsyncIterator[str]:
+    """The pieces until the reader leaves, and a sign of life whenever the next one takes long."""
+    leaving = asyncio.ensure_future(left.wait())
+    following: asyncio.Future[Any] = leaving
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(pieces, None))
+            while not await _first(following, leaving):
+                yield _ALIVE
+            if not following.done() or (piece := following.result()) is None:
+                return
+            yield piece[0]
+    finally:
+        leaving.cancel()
+        following.cancel()
+
+
+async def _first(*waited: asyncio.Future[Any]) -> set[asyncio.Future[Any]]:
+    """Those that are done, as soon as one is; none when all take long."""
+    return (await asyncio.wait(waited, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED))[0]

@@ -34,7 +34,7 @@ def home(chromium, apps_server, visit):
 
 def test_the_printed_address_leads_to_home_in_its_frame(home, apps_server):
     page = home.page
-    assert page.url.startswith(f"{apps_server.url}voila/render/home.ipynb")
+    assert page.url == f"{apps_server.url}voila/render/home.ipynb"  # without the token
     assert f"geolab | open {apps_server.url}?token={apps_server.token}" in apps_server.log.read_text()
     assert [a.inner_text() for a in page.query_selector_all(".geolab-rail a")] == [
         "Home", "Data", "Map", "Training", "Models", "Change", "Splats", "Monitor",
@@ -78,7 +78,6 @@ def test_a_page_opens_without_a_word_to_the_console_or_the_world(open_app, apps_
     page = seen.page
     page.wait_for_load_state("networkidle")
     assert page.locator(".geolab-failed").count() == 0
-    assert page.locator("#rendered_cells h1").count() >= 0
     assert seen.outside == []
     assert seen.errors == []
     assert [answer for answer in seen.answers if answer[0] >= 400] == []

@@ -5,6 +5,13 @@
   const LONG_MS = 20000;
   const one = (selector) => document.querySelector(selector);
 
+  // The token has let the browser in and is in a cookie now: nobody shall read it off the address
+  const here = new URL(window.location.href);
+  if (here.searchParams.has("token")) {
+    here.searchParams.delete("token");
+    window.history.replaceState(window.history.state, "", here);
+  }
+
   // ------------------------------------------------------------ loading
 
   function show() {
