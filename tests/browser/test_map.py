@@ -128,12 +128,17 @@ def test_the_map_opens_at_the_newest_image_with_scale_and_coordinates(mapped, wo
     middle = shown[shown.shape[0] // 3 : -shown.shape[0] // 3, shown.shape[1] // 3 : -shown.shape[1] // 3]
     assert middle.std() > 25, "the ground shows, not the town"
     box = page.locator(CHART).bounding_box()
-    page.mouse.move(box["x"] + 100, box["y"] + 100)
-    left = page.locator(f"{CHART} .geolab-where").inner_text()
-    page.mouse.move(box["x"] + 300, box["y"] + 300)
-    right = page.locator(f"{CHART} .geolab-where").inner_text()
-    assert right.split()[2] > left.split()[2]
-    assert right.split()[0] < left.split()[0]
+    told = []
+    for away in (100, 300):  # the longitude grows to the east, the latitude falls to the south
+        before = page.locator(f"{CHART} .geolab-where").inner_text()
+        page.mouse.move(box["x"] + away, box["y"] + away)
+        page.wait_for_function(
+            "before => document.querySelector('.geolab-chart .geolab-where').textContent !== before",
+            arg=before,
+        )
+        told.append(page.locator(f"{CHART} .geolab-where").inner_text().split())
+    assert told[1][2] > told[0][2]
+    assert told[1][0] < told[0][0]
 
 
 def test_things_are_found_by_their_title_and_counted(mapped):
@@ -182,7 +187,7 @@ def test_a_cluster_goes_nearer_and_a_photo_shows_its_card(open_map, world):
     x, y = photo["geometry"]["coordinates"]
     seen = open_map(bbox=f"{x - 2e-4},{y - 2e-4},{x + 2e-4},{y + 2e-4}")
     page = seen.page
-    page.locator(f"{CHART} .geolab-mark.photo").first.click()
+    page.locator(CHART).get_by_role("button", name=HOSTILE, exact=True).click()
     card = page.locator(".leaflet-popup .geolab-popup")
     card.wait_for()
     assert HOSTILE in card.inner_text()
@@ -323,8 +328,7 @@ def test_what_is_in_view_becomes_a_job_and_its_result_a_layer(open_map, world):
     page.wait_for_function("window.location.search.includes('run=')", timeout=60_000)
     page.wait_for_function("window.location.search.includes('results%2F')", timeout=240_000)
     tab(page, "Layers")
-    rows = panel(page).locator(".geolab-layer")
-    assert any("mask" in text for text in rows.all_inner_texts())
+    panel(page).locator(".geolab-layer", has_text="mask").first.wait_for()
     page.locator(f"{CHART} .geolab-legend").wait_for()
     found = catalog.open_catalog(world).search(catalog.Search(collections=("results",))).items
     mask = next(i["id"] for i in found if i["properties"]["geolab:result"] == "mask")

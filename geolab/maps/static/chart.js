@@ -51,7 +51,7 @@ function movement({ model, map, L }) {
     const told = model.get("aim");
     if (!told.bounds) return map.setView([20, 0], 2);
     const around = told.exact ? box(told.bounds).pad(-0.02) : box(told.bounds);
-    map.fitBounds(around, { padding: told.exact ? [0, 0] : [24, 24], maxZoom: told.zoom || 19, animate });
+    map.fitBounds(around, { padding: told.exact ? [0, 0] : [24, 24], maxZoom: told.exact ? 24 : told.zoom || 19, animate });
   }
   const tell = later(80, () => {
     const bounds = map.getBounds();
