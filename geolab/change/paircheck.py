@@ -84,8 +84,7 @@ def _grids(before: Info, after: Info, align: bool) -> Iterator[Finding]:
     except GridMismatch as error:
         yield from _apart(before, after, error, align)
         return
-    size = f"{before.width:,} x {before.height:,} px"
-    yield Finding("grid", "ok", f"the same at both dates ({_grid(before)}, {size}); align has nothing to do")
+    yield Finding("grid", "ok", f"the same at both dates ({_grid(before)}); align has nothing to do")
 
 
 def _apart(before: Info, after: Info, error: GridMismatch, align: bool) -> Iterator[Finding]:
@@ -106,9 +105,10 @@ def _apart(before: Info, after: Info, error: GridMismatch, align: bool) -> Itera
 
 
 def _grid(info: Info) -> str:
+    size = f"{info.width:,} x {info.height:,} px"
     if info.crs is None:
-        return "no CRS"
-    return f"{raster.crs_name(info.crs)}, {raster.gsd_m(info):.3g} m pixels"
+        return f"no CRS, {size}"
+    return f"{raster.crs_name(info.crs)}, {raster.gsd_m(info):.3g} m pixels, {size}"
 
 
 def _offset(before: Info, after: Info) -> str:

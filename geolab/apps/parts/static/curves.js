@@ -33,11 +33,13 @@ function render({ model, el: root }) {
   const place = el("div", { class: "geolab-curves-place" }), key = el("div", { class: "geolab-curves-key" });
   root.append(place, key);
 
+  let drawn = 0; // the width that it was drawn for, px; before the page has laid it out there is none
   function draw() {
     const series = Object.entries(model.get("series")).filter(([, points]) => points.length);
     place.replaceChildren(); key.replaceChildren();
     if (!series.length) { place.append(el("p", { class: "geolab-soft", text: model.get("empty") })); return; }
-    const W = Math.max(220, place.clientWidth || 480), H = model.get("height_px"), m = { l: 52, r: 12, t: 12, b: 40 };
+    drawn = place.clientWidth || 0;
+    const W = Math.max(220, drawn || 480), H = model.get("height_px"), m = { l: 52, r: 12, t: 12, b: 40 };
     const points = series.flatMap(([, own]) => own);
     const [x0, x1] = extent(points.map((p) => p[0])), [low, high] = extent(points.map((p) => p[1]));
     const pad = (high - low) * 0.05, y0 = low >= 0 && low - pad < 0 ? 0 : low - pad, y1 = high + pad;
@@ -67,7 +69,7 @@ function render({ model, el: root }) {
     });
     place.append(chart);
   }
-  const watcher = new ResizeObserver(() => { if (Math.abs((place.clientWidth || 0) - (place.firstChild?.clientWidth || 0)) > 8) draw(); });
+  const watcher = new ResizeObserver(() => { if (Math.abs((place.clientWidth || 0) - drawn) > 8) draw(); });
   watcher.observe(root);
   const end = follow(model, ["series", "marks", "x_title", "y_title", "height_px", "empty"], draw);
   return () => { watcher.disconnect(); end(); };
