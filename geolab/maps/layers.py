@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from ipyleaflet import DivIcon, GeoJSON, Marker, MarkerCluster, TileLayer
 
@@ -158,11 +158,20 @@ def point(item: Item) -> tuple[float, float] | None:
     """(latitude, longitude) of a photo's camera; of anything else the middle of its box; None if nowhere."""
     geometry = item.get("geometry") or {}
     camera = item["properties"].get("geolab:position")
-    if camera or geometry.get("type") == "Point":
-        longitude, latitude = (camera or geometry["coordinates"])[:2]
-        return latitude, longitude
+    for place in (camera, geometry.get("coordinates") if geometry.get("type") == "Point" else None):
+        if _is_place(place):
+            return place[1], place[0]
     box = bounds([item])
     return ((box[0][0] + box[1][0]) / 2, (box[0][1] + box[1][1]) / 2) if box else None
+
+
+def _is_place(value: Any) -> TypeGuard[Sequence[float]]:
+    """Whether a value begins with longitude and latitude; properties may hold anything."""
+    numbers = list(value[:2]) if isinstance(value, list | tuple) else []
+    known = [
+        v for v in numbers if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+    ]
+    return len(known) == 2 and abs(known[1]) <= 90
 
 
 def split(items: Iterable[Item]) -> dict[str, list[Item]]:

@@ -10,6 +10,7 @@ import pytest
 from geolab.maps import specs
 from geolab.maps.chart import Chart
 from geolab.maps.layerlist import LayerList
+from geolab.maps.layers import point
 
 HOSTILE = "\"><script>alert(1)</script>{z}/../'"
 
@@ -185,3 +186,14 @@ def test_the_scripts_hold_no_markup_sink_and_ask_nobody():
         "https:",
     ):
         assert sink not in script
+
+
+@pytest.mark.parametrize(
+    "camera", [["x", None], "11,48", {"lon": 11}, [1], [math.nan, 1], [0, 500], [True, False], 7]
+)
+def test_a_position_that_is_none_leaves_the_photo_where_its_geometry_is(camera):
+    photo = item(**{"geolab:role": "photo", "geolab:position": camera})
+    photo["geometry"] = {"type": "Point", "coordinates": [11.01, 48.005]}
+    assert point(photo) == (48.005, 11.01)
+    photo["geometry"] = None
+    assert point(photo) == pytest.approx((48.005, 11.01)), "the middle of its box"

@@ -152,7 +152,7 @@ class Finder:
         places, shown = self.found.places, self.rows[self.first : self.first + PAGE_ROWS]
         items = self.found.items(places.names[row] for row in shown)
         self.table.rows = [
-            {"id": key_of(i), "thumb": preview_url(i), "title": f"{title(i)}\n{note(i)}", "day": day(i)}
+            {"id": key_of(i), "thumb": preview_url(i), "title": f"{title(i)[:200]}\n{note(i)}", "day": day(i)}
             for i in items
         ]
         ends = f"{self.first + 1}-{self.first + len(shown)}" if len(shown) else "None"
