@@ -16,9 +16,9 @@ def kernels(server) -> int:
     return httpx.get(f"{server.url}api/status", headers=headers, trust_env=False).json()["kernels"]
 
 
-def none_left(server) -> None:
+def wait_until_left(server, before: int) -> None:
     deadline = time.monotonic() + 60
-    while kernels(server):
+    while kernels(server) > before:
         assert time.monotonic() < deadline, "a page that was left keeps its kernel"
         time.sleep(0.1)
 
@@ -74,6 +74,7 @@ def test_the_frame_works_by_keyboard(home):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_opens_without_a_word_to_the_console_or_the_world(open_app, apps_server, name):
+    before = kernels(apps_server)
     seen = open_app(name)
     page = seen.page
     page.wait_for_load_state("networkidle")
@@ -87,8 +88,8 @@ def test_a_page_opens_without_a_word_to_the_console_or_the_world(open_app, apps_
     assert rail["y"] + rail["height"] == 844  # a bar at the bottom
     assert rail["width"] == 390
     assert all(box["width"] >= 40 for box in (a.bounding_box() for a in page.locator(".geolab-rail a").all()))
-    page.close()
-    none_left(apps_server)
+    page.close(run_before_unload=True)
+    wait_until_left(apps_server, before)
 
 
 def test_a_page_whose_kernel_has_ended_says_so_and_offers_one_action(open_app, apps_server):
