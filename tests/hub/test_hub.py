@@ -92,7 +92,7 @@ def test_mlflow_works_below_the_prefix_and_holds_the_projects_experiments_only(l
     person = labs[name]
     person.enter(prefix)
     page = person.open(f"{prefix}mlflow/")
-    page.wait_for_selector("#root", state="attached", timeout=120_000)
+    page.get_by_text(f"{project}-experiment").first.wait_for(timeout=120_000)
     answer = person.ask(
         f"{prefix}mlflow/ajax-api/2.0/mlflow/experiments/search",
         "POST",
@@ -110,7 +110,9 @@ def test_pages_show_the_projects_items_and_runs_only(people, hub):
         ("cyd", "alpha", "beta"),
     ):
         person = people[name]
-        page = person.open(f"/services/apps-{project}/voila/render/data.ipynb")
+        with person.page.expect_response(lambda r: "geolab/status" in r.url, timeout=120_000) as header:
+            page = person.open(f"/services/apps-{project}/voila/render/data.ipynb")
+        assert header.value.status == 200
         page.get_by_text(f"Hills of {project}").first.wait_for(timeout=120_000)
         assert other not in page.inner_text("body").lower()
     assert people["cyd"].outside == []

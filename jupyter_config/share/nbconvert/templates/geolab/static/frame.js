@@ -104,7 +104,10 @@
     const id = kernel();
     const base = document.body.dataset.geolab;
     try {
-      const answer = await fetch(`${base}geolab/status?no_track_activity=1&kernel=${encodeURIComponent(id)}`, { cache: "no-store" });
+      const answer = await fetch(`${base}geolab/status?no_track_activity=1&kernel=${encodeURIComponent(id)}`, {
+        cache: "no-store",
+        headers: { "X-XSRFToken": /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "" }, // a hub wants it for reading too
+      });
       if (answer.status === 403) { put("fail", "Logged out", "Log in again"); notice("You are no longer logged in.", "Log in again", again); return; }
       if (!answer.ok) { throw new Error(String(answer.status)); }
       const found = await answer.json();
