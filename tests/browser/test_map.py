@@ -109,7 +109,7 @@ def markers(page) -> int:
 
 def picture(page) -> np.ndarray:
     page.wait_for_load_state("networkidle")
-    page.wait_for_function("!document.querySelector('.geolab-chart.geolab-loading')")
+    page.wait_for_function("!document.querySelector('.geolab-chart.geolab-tiles-loading')")
     page.wait_for_timeout(400)  # tiles fade in for a fifth of a second
     shot = page.locator(CHART).screenshot()
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)

@@ -9,10 +9,10 @@ function pixelLayers({ model, el, map, L }) {
       bounds: spec.bounds || undefined, maxZoom: 24, maxNativeZoom: spec.native, noWrap: !spec.bounds ? false : true,
       keepBuffer: 1, updateWhenZooming: false, className: spec.crisp ? "geolab-crisp" : "", attribution: "",
     });
-    layer.on("loading", () => el.classList.toggle("geolab-loading", ++loading > 0));
+    layer.on("loading", () => el.classList.toggle("geolab-tiles-loading", ++loading > 0));
     layer.on("load remove", () => {
       loading = Math.max(0, loading - 1);
-      el.classList.toggle("geolab-loading", loading > 0);
+      el.classList.toggle("geolab-tiles-loading", loading > 0);
     });
     return layer;
   }

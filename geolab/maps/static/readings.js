@@ -50,7 +50,7 @@ function readings({ model, el, map, L }) {
     pin.addTo(map);
   }
 
-  const popup = L.popup({ minWidth: 232, maxWidth: 280, autoPanPadding: [24, 24], className: "geolab-card" });
+  const popup = L.popup({ minWidth: 232, maxWidth: 280, autoPanPadding: [24, 24], className: "geolab-popup-holder" });
   function showCard() {
     const told = model.get("card");
     if (told.lat === undefined) {
