@@ -131,7 +131,7 @@ def test_the_map_opens_at_the_newest_image_with_scale_and_coordinates(mapped, wo
     told = []
     for away in (100, 300):  # the longitude grows to the east, the latitude falls to the south
         before = page.locator(f"{CHART} .geolab-where").inner_text()
-        page.mouse.move(box["x"] + away, box["y"] + away)
+        page.mouse.move(box["x"] + away, box["y"] + away, steps=8)
         page.wait_for_function(
             "before => document.querySelector('.geolab-chart .geolab-where').textContent !== before",
             arg=before,
