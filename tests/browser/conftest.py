@@ -168,7 +168,7 @@ def explored(chromium: BrowserContext, server) -> Iterator[Visit]:
 
 @pytest.fixture(scope="session")
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
-    """A workspace with data, runs in every state and models, see lived_in.py. Made once: add, don't take away."""
+    """A workspace with data, runs in every state and models (lived_in.py), made once: add, take nothing."""
     return _load("browser/lived_in.py").make(tmp_path_factory.mktemp("lived-in") / "home")
 
 
