@@ -24,10 +24,10 @@ test: setup ## run every test: units, notebooks, browser
 	@GEOLAB_HOME="$$(mktemp -d)" pytest --nbmake --nbmake-timeout=900 notebooks
 
 check: setup ## style, types, layers, clean notebooks
-	@ruff check . && ruff format --check . && basedpyright && lint-imports && nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb
+	@ruff check . && ruff format --check . && basedpyright && lint-imports && nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb notebooks/apps/*.ipynb
 
 format: setup ## format code and strip notebooks
-	@nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb && ruff check --fix --quiet . ; ruff format .
+	@nbstripout --extra-keys "metadata.papermill cell.metadata.papermill" notebooks/*.ipynb notebooks/apps/*.ipynb && ruff check --fix --quiet . ; ruff format .
 
 apps: setup ## open the apps: Home, data, map, models (PORT=8866)
 	@jupyter server --config=jupyter_config/apps_config.py
