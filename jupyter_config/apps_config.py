@@ -37,14 +37,6 @@ c.ServerApp.jpserver_extensions = {name: name in ours for name in (*found, "voil
 c.ServerApp.authorizer_class = "geolab.service.authorizer.PagesOnly"
 c.ServerApp.terminals_enabled = False
 
-# The widgets that pages use; others' scripts are not even loaded.
-c.VoilaConfiguration.extension_allowlist = [
-    "@jupyter-widgets/jupyterlab-manager",
-    "@voila-dashboards/widgets-manager8",
-    "anywidget",
-    "jupyter-leaflet",
-]
-
 
 def page_config(page_config, *, base_url, **given):
     """What Voila's scripts are told: formulas from here, and scripts whose address holds their version."""

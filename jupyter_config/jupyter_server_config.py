@@ -51,6 +51,13 @@ c.VoilaConfiguration.show_tracebacks = False
 c.VoilaExecutor.cell_error_instruction = (
     "Load the page again; if it fails once more, open the notebook in JupyterLab to see why."
 )
+# The widgets that pages use; others' scripts are not even loaded.
+c.VoilaConfiguration.extension_allowlist = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+    "jupyter-leaflet",
+]
 c.VoilaConfiguration.file_allowlist = []  # pictures come from the tiles extension, files from nowhere
 
 
