@@ -66,6 +66,15 @@ def in_a_loop() -> Callable[[Coroutine[Any, Any, Any]], Any]:
 
 
 @pytest.fixture(scope="session")
+def playwright() -> Iterator[Any]:
+    """The one Playwright of this process: a second would find the loop of the first."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real sample data; skips aloud where it is absent."""
     folder = Path(os.environ.get("GEOLAB_TEST_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import BrowserContext, Dialog, Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Page, Route
 
 from geolab import catalog, ingest, settings, town
 from geolab.catalog import items
@@ -99,19 +99,20 @@ def server(shown_world: settings.Settings, serving, tmp_path_factory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+def chromium(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BrowserContext]:
     if not Path(CHROMIUM).exists() and not shutil.which("chromium"):
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install -y --no-install-recommends chromium")
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium"),
-            headless=True,
-            args=FLAGS,
-            viewport={"width": 1280, "height": 1000},
-        )
-        yield context
-        context.close()
+    context = request.getfixturevalue("playwright").chromium.launch_persistent_context(
+        tmp_path_factory.mktemp("profile"),
+        executable_path=CHROMIUM if Path(CHROMIUM).exists() else shutil.which("chromium"),
+        headless=True,
+        args=FLAGS,
+        viewport={"width": 1280, "height": 1000},
+    )
+    yield context
+    context.close()
 
 
 def open_page(chromium: BrowserContext, origin: str, url: str, **options: str) -> Visit:

@@ -17,7 +17,7 @@ from types import ModuleType
 
 import psutil
 import pytest
-from playwright.sync_api import APIResponse, Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page
 
 ROOT = Path(__file__).parents[2]
 HUB = ROOT / "jupyter_config" / "hub"
@@ -172,15 +172,14 @@ def hub(proxy, provider, tmp_path_factory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium: apt-get install -y --no-install-recommends chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=load("browser/conftest.py").FLAGS
-        )
-        yield browser
-        browser.close()
+    browser = request.getfixturevalue("playwright").chromium.launch(
+        executable_path=CHROMIUM, headless=True, args=load("browser/conftest.py").FLAGS
+    )
+    yield browser
+    browser.close()
 
 
 @dataclass
