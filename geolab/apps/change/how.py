@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from geolab import modelserver
 from geolab.apps import parts
 from geolab.apps.change.detection import METHODS, NOTEBOOK, SHORT
+from geolab.apps.change.glimpse import Glimpse
 from geolab.apps.form import Form
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class How(widgets.VBox):
         values = {"threshold": page.asked["threshold"]}
         self.form = Form(page, NOTEBOOK, values=values, hidden=HIDDEN, advanced=ADVANCED, on_submitted=on_run)
         self.switches = [self._switch(name, *said) for name, said in SWITCHES.items()]
+        self.glimpse = Glimpse(page, lambda: (self.method, self.model_name))
         super().__init__([self.kind, self.place])
         self.add_class("geolab-box")
         self.add_class("geolab-stack")
@@ -66,6 +69,7 @@ class How(widgets.VBox):
     def pair(self, before: str, after: str) -> None:
         """Take these images."""
         self.form.put(before=before, after=after)
+        self.glimpse.refs = (before, after)
 
     def _switch(self, name: str, title: str, text: str) -> widgets.Widget:
         box = widgets.Checkbox(
@@ -94,7 +98,11 @@ class How(widgets.VBox):
         if trained and not self.model_name:
             self.place.children = (self.model, parts.text("Choose a model to go on.", soft=True))
         elif trained:
-            self.place.children = (self.model, *self.switches, self.form)
+            self.place.children = (self.model, *self.switches, *self._first(), self.form)
         else:
             said = parts.text(METHODS[self.method], soft=True)
-            self.place.children = (self.classic, said, *self.switches, self.form)
+            self.place.children = (self.classic, said, *self.switches, *self._first(), self.form)
+
+    def _first(self) -> list[widgets.Widget]:
+        """The look at a part, where a model server draws for pages."""
+        return [self.glimpse] if modelserver.address() is not None else []
