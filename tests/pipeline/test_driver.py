@@ -163,9 +163,9 @@ def test_ctrl_c_ends_all_and_the_next_run_goes_on(workspace, driving, tmp_path):
     driver = driving.start("pipeline", "run", file)
     driving.until(lambda: _kind(driving, workspace, "kernel"))
     driver.send_signal(signal.SIGINT)
-    _, said = driver.communicate(timeout=30)
+    _, said = driver.communicate(timeout=90)
     assert (driver.returncode, said.strip().splitlines()[-1]) == (130, "stopped")
-    driving.until(lambda: driving.of_workspace(workspace.home) == [], 10)
+    driving.until(lambda: driving.of_workspace(workspace.home) == [], 60)
     driving.assert_true(workspace)
     driving.geolab("pipeline", "run", file)
     assert set(driving.successes(workspace).values()) == {1}
