@@ -73,6 +73,15 @@ def test_models_are_listed_with_what_is_known_of_them(workspace, item):
     assert row["note"] == "2024-08-15, 300 Gaussians"
 
 
+def test_a_model_that_a_run_reported_in_two_formats_is_listed_once(workspace, tmp_path):
+    for name, suffix in (("splats", "ply"), ("spz", "spz")):
+        file = io.write(tmp_path / f"model.{suffix}", hills.terrain(300, sh_degree=0), hills.FRAME)
+        told = {"geolab:result": name, "geolab:run": "run-1"}
+        made = items.item(str(file), collection="results", title=name, properties=told)
+        catalog.open_catalog(workspace).put([made])
+    assert [row["title"] for row in shelf.models(workspace)] == ["splats"]
+
+
 def test_a_model_is_loaded_by_its_item_or_its_file_and_an_unknown_one_is_named(workspace, item, tmp_path):
     by_item, by_file = (model.load(ref, workspace) for ref in (item["id"], str(tmp_path / "hills.ply")))
     assert len(by_item.splats.gaussians) == len(by_file.splats.gaussians) == 300

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 def models(settings: Settings) -> list[Row]:
     """Cards of all models, the newest first. id: what opens it."""
     items = _items(settings)
-    known = {item["properties"].get("geolab:run") for item in items}
+    known = set(map(_run, items))
     loose = [row for view in _runs(settings) if view.run_id not in known and (row := _of_run(view))]
     return [*map(_of_item, items), *loose]
 
@@ -28,14 +28,26 @@ def _items(settings: Settings) -> list[Any]:
     kind = {"op": "=", "args": [{"property": "geolab:product"}, names.KIND]}
     search = catalog.Search(filter=kind, sortby=("-datetime",), limit=MOST)
     with catalog.open_catalog(settings) as opened:
-        return opened.search(search).items
+        found = opened.search(search).items
+    runs = {_run(item) for item in found if item["properties"].get("geolab:result") == "splats"}
+    return [item for item in found if not _is_copy(item, runs)]
+
+
+def _is_copy(item: Any, runs: set[str]) -> bool:
+    """Whether a run has reported this model in another format too."""
+    return _run(item) in runs - {""} and item["properties"].get("geolab:result") != "splats"
+
+
+def _run(item: Any) -> str:
+    return str(item["properties"].get("geolab:run") or "")
 
 
 def _of_item(item: Any) -> Row:
-    count, run = item["properties"].get("geolab:gaussians"), item["properties"].get("geolab:run")
+    count = item["properties"].get("geolab:gaussians")
     told = [origin.day(item), f"{count:,} Gaussians" if isinstance(count, int) else ""]
-    row = {"id": str(item["id"]), "title": origin.title(item), "note": ", ".join(filter(None, told))}
-    return row | ({"thumb": origin.run_file_url(str(run), "held_out.png")} if run else {})
+    note = ", ".join(filter(None, told))
+    thumb = origin.preview_url(item)
+    return {"id": str(item["id"]), "title": origin.title(item), "note": note, "thumb": thumb}
 
 
 def _runs(settings: Settings) -> list[Any]:
