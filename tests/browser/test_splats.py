@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from geolab import jobs
 from geolab.splats import pathfile
@@ -88,3 +91,33 @@ def test_without_webgl_the_machines_model_server_draws(chromium, apps_server, vi
     assert [e for e in seen.errors if not re.search("WebGL", e)] == []
     assert seen.outside == []
     seen.page.close()
+
+
+def test_splats_are_trained_from_a_form_and_turned(open_app, lived_in):
+    scene = lived_in.home.parent / f"{lived_in.home.name}-sources" / "town"
+    asked = open_app("training", {"kind": "splats", "scene": str(scene)})
+    page = asked.page
+    for name, value in (("Steps", "6"), ("Image", "96")):
+        field = page.get_by_label(re.compile(f"^{name}")).first
+        field.fill(value)
+        field.press("Tab")
+    known = {view.run_id for view in jobs.runs(settings=lived_in)}
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_selector(".geolab-run-head", timeout=60_000)
+    page.reload()  # in the middle
+    page.get_by_text("succeeded", exact=True).first.wait_for(timeout=120_000)
+    (run,) = [v for v in jobs.runs(notebook="05_train_splats", settings=lived_in) if v.run_id not in known]
+    assert (run.parameters["steps"], run.parameters["image_px"]) == (6, 96)
+    page.get_by_role("link", name="Turn it in 3-D").click()
+    page.wait_for_selector(READY, timeout=90_000)
+    canvas = page.locator(".gs-canvas")
+    before = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
+    drag(page, 150)
+    for _ in range(60):  # without a graphics card a frame takes its time
+        now = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
+        if np.abs(now - before).mean() > 2:
+            break
+        page.wait_for_timeout(500)
+    assert np.abs(now - before).mean() > 2
+    assert asked.outside == []
+    page.close()

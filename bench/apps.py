@@ -1,6 +1,6 @@
 """Pages of the apps: how soon they can be used, what an open one takes, what is left of those that were left.
 
-    python bench/pages.py [WORKSPACE]          a lived-in one is made in build/ when none is given
+    python bench/apps.py [WORKSPACE]          a lived-in one is made in build/ when none is given
 
 First useful view: from asking for the address to the page's widgets on the screen, in headless Chromium.
 Cold: the kernel is started anew and the browser has kept nothing. Preheated: the kernel is forked, the
