@@ -68,7 +68,8 @@ def _item(name, path, when, role, title):
 
 @pytest.fixture(scope="module")
 def served(hostile, serving, tmp_path_factory) -> Iterator[object]:
-    options = {"root": serving.APPS, "config": serving.APPS_CONFIG}
+    # a path of its own: cookies are shared by all servers of one host
+    options = {"base_url": "/hostile/", "root": serving.APPS, "config": serving.APPS_CONFIG}
     with serving.serve(hostile.home, tmp_path_factory.mktemp("hostile-server"), **options) as running:
         yield running
 
